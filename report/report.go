@@ -11,6 +11,7 @@ type Report struct {
 	Time       time.Time
 	ServiceID  string
 	InstanceID string
+	Address    string // host:port of an instance that registers itself, else empty
 	Tags       map[string]string
 
 	Span     time.Duration // since the previous report
@@ -97,10 +98,11 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Timestamp  time.Time         `json:"timestamp"`
 		ServiceID  string            `json:"serviceId"`
 		InstanceID string            `json:"instanceId"`
+		Address    string            `json:"address,omitempty"`
 		Metrics    metrics           `json:"metrics"`
 		Tags       map[string]string `json:"tags,omitempty"`
 	}{
-		r.Time.UTC().Truncate(time.Millisecond), r.ServiceID, r.InstanceID,
+		r.Time.UTC().Truncate(time.Millisecond), r.ServiceID, r.InstanceID, r.Address,
 		metrics{rps, p95, errorRate, max(r.Active, 0), cpu, memory, utilization}, r.Tags,
 	})
 }

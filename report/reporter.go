@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net"
 	"sync/atomic"
 	"time"
 )
@@ -16,13 +17,31 @@ type Publisher interface {
 	Publish(r *Report)
 }
 
+// Announcer is a Publisher that also tells the balancer that an instance takes requests from now on, or that it stops.
+// Announce must not block. One goroutine calls it.
+type Announcer interface {
+	Announce(a Announcement)
+}
+
+// Announcement is the start or the end of an instance that registers itself.
+type Announcement struct {
+	Time                           time.Time
+	ServiceID, InstanceID, Address string
+	Stops                          bool
+}
+
 // Config names the reporting instance, the interval and the publisher.
 type Config struct {
 	ServiceID  string            // required
 	InstanceID string            // required; unique within the service
 	Tags       map[string]string // sent with each report
 	Publisher  Publisher         // required
-	Interval   time.Duration     // shortest time between reports; default 1 s, 100 ms to 60 s
+
+	// Address is host:port at which the instance takes requests. With it, the instance registers itself at services that
+	// permit that (discovery.kafka): each report has the address, and the Publisher announces the start and the end of Run,
+	// if it is an Announcer. Default: the instance does not register itself.
+	Address  string
+	Interval time.Duration // shortest time between reports; default 1 s, 100 ms to 60 s
 
 	// Steady is the longest time between reports. While load, errors and usage do not change, the pause doubles
 	// from Interval up to Steady. A change is reported after Interval. Default 30 s, or Interval if that is longer;
@@ -47,6 +66,9 @@ func (c *Config) fill() error {
 		if v == "" || len(v) > 256 || v == "_all" {
 			bad = append(bad, fmt.Errorf("%s: %q is not a name of 1 to 256 bytes", name, v))
 		}
+	}
+	if host, port, err := net.SplitHostPort(c.Address); c.Address != "" && (err != nil || host == "" || port == "" || len(c.Address) > 256) {
+		bad = append(bad, fmt.Errorf("Address: %q is not host:port", c.Address))
 	}
 	if c.Publisher == nil {
 		bad = append(bad, errors.New("Publisher: missing"))
@@ -116,6 +138,8 @@ func (r *Reporter) Run(ctx context.Context) error {
 	defer r.running.Store(false)
 	tick := time.NewTicker(r.cfg.Interval)
 	defer tick.Stop()
+	r.announce(false)
+	defer r.announce(true)
 	last := &counts{at: time.Now()}
 	r.usage.cpu(last.at) // the first reading starts the first span
 	for {
@@ -128,10 +152,17 @@ func (r *Reporter) Run(ctx context.Context) error {
 	}
 }
 
+// announce tells the balancer that the instance takes requests, or stops.
+func (r *Reporter) announce(stops bool) {
+	if a, ok := r.cfg.Publisher.(Announcer); ok && r.cfg.Address != "" {
+		a.Announce(Announcement{Time: time.Now(), ServiceID: r.cfg.ServiceID, InstanceID: r.cfg.InstanceID, Address: r.cfg.Address, Stops: stops})
+	}
+}
+
 // report publishes the changes since last, if a report is due, and moves last to now.
 func (r *Reporter) report(last *counts, now time.Time) {
 	out := Report{
-		Time: now, ServiceID: r.cfg.ServiceID, InstanceID: r.cfg.InstanceID, Tags: r.cfg.Tags,
+		Time: now, ServiceID: r.cfg.ServiceID, InstanceID: r.cfg.InstanceID, Address: r.cfg.Address, Tags: r.cfg.Tags,
 		Span: now.Sub(last.at), Active: r.active.Load(),
 	}
 	if out.Span <= 0 {
@@ -148,7 +179,7 @@ func (r *Reporter) report(last *counts, now time.Time) {
 	}
 	out.Requests = requests - last.requests
 	out.CPU, out.Utilization = last.pace.means()
-	if out.Requests == 0 && out.CPU == nil && out.Utilization == nil {
+	if out.Requests == 0 && out.CPU == nil && out.Utilization == nil && r.cfg.Address == "" { // silence would end a registration
 		last.at, last.published = now, false
 		return
 	}
@@ -161,7 +192,7 @@ func (r *Reporter) report(last *counts, now time.Time) {
 		// Readers multiply a rate by the time since the previous report. After a pause they would count requests
 		// that did not happen. An empty report ends the pause.
 		r.cfg.Publisher.Publish(&Report{
-			Time: last.at, ServiceID: out.ServiceID, InstanceID: out.InstanceID, Tags: out.Tags, Span: out.Span,
+			Time: last.at, ServiceID: out.ServiceID, InstanceID: out.InstanceID, Address: out.Address, Tags: out.Tags, Span: out.Span,
 		})
 	}
 	last.requests, last.errors = requests, last.errors+out.Errors

@@ -21,6 +21,10 @@ func (a *App) newDiscovery(d *dataPlane) *discovery.Manager {
 	cfg := discovery.Config{
 		Node: a.o.Document.Discovery, Now: time.Now, Down: d.keeper.Down, Own: (&ownAddresses{a: a, now: time.Now}).has, Changed: a.instancesChanged, Log: a.o.Log,
 	}
+	if a.o.Kafka {
+		d.registrations = discovery.NewRegistrations()
+		cfg.Registrations = d.registrations
+	}
 	if a.o.DataDir != "" {
 		cfg.Dir = filepath.Join(a.o.DataDir, "discovery")
 	}
@@ -33,6 +37,7 @@ func (a *App) newDiscovery(d *dataPlane) *discovery.Manager {
 func (a *App) instancesChanged() {
 	for _, r := range a.placeInstances() {
 		if len(r.Changes) > 0 {
+			a.logChanges(r)
 			a.recordChanges(r)
 		}
 	}
@@ -53,11 +58,29 @@ func (a *App) placeInstances() []discovery.Result {
 		d.keeper.SetInstances(r.Service, r.Instances)()
 		for _, c := range r.Changes {
 			d.trend.Changed(c.Service, c.Instance, standing(c, now))
-			a.o.Log.Info("instance "+joined(c), "service", c.Service, "instance", c.Instance, "address", c.Address, "source", c.Source)
 		}
 	}
 	d.prober.Set(d.keeper.Targets())
 	return results
+}
+
+// maxChangeLines limits the lines of the log about one service at one moment.
+const maxChangeLines = 20
+
+func (a *App) logChanges(r discovery.Result) {
+	if len(r.Changes) > maxChangeLines {
+		joins := 0
+		for _, c := range r.Changes {
+			if c.Joined {
+				joins++
+			}
+		}
+		a.o.Log.Info("many instances joined or left; the audit log has the names", "service", r.Service, "joined", joins, "left", len(r.Changes)-joins, "instances", len(r.Instances))
+		return
+	}
+	for _, c := range r.Changes {
+		a.o.Log.Info("instance "+joined(c), "service", c.Service, "instance", c.Instance, "address", c.Address, "source", c.Source)
+	}
 }
 
 func joined(c discovery.Change) string {

@@ -43,7 +43,7 @@ func decodeServiceMetrics(b []byte) (ServiceMetrics, error) {
 	if s.peek() != '{' {
 		return m, s.finish(s.wrongType("an object"))
 	}
-	var timestamp, service, instance, metrics, tags slot
+	var timestamp, service, instance, address, metrics, tags slot
 	var err error
 	for ok := s.open('{', '}'); ok; ok = s.more('}') {
 		switch string(s.key()) {
@@ -59,6 +59,9 @@ func decodeServiceMetrics(b []byte) (ServiceMetrics, error) {
 				err = errInstanceAll
 			}
 			instance.set(err)
+		case "address":
+			m.Address, err = s.stringValue()
+			address.set(err)
 		case "metrics":
 			m.Metrics, err = s.metrics()
 			metrics.set(err)
@@ -75,7 +78,7 @@ func decodeServiceMetrics(b []byte) (ServiceMetrics, error) {
 	}
 	if bad := joinFields([...]named{
 		{"timestamp", timestamp.missing()}, {"serviceId", service.missing()}, {"instanceId", instance.missing()},
-		{"metrics", metrics.missing()}, {"tags", tags.err},
+		{"address", address.err}, {"metrics", metrics.missing()}, {"tags", tags.err},
 	}); bad != nil {
 		return ServiceMetrics{}, bad
 	}
@@ -164,7 +167,7 @@ func decodeHealthStatus(b []byte) (HealthStatus, error) {
 	if s.peek() != '{' {
 		return h, s.finish(s.wrongType("an object"))
 	}
-	var timestamp, service, instance, status, response, check, weight, details slot
+	var timestamp, service, instance, status, response, check, weight, address, details slot
 	var err error
 	for ok := s.open('{', '}'); ok; ok = s.more('}') {
 		switch string(s.key()) {
@@ -193,6 +196,9 @@ func decodeHealthStatus(b []byte) (HealthStatus, error) {
 			check.set(err)
 		case "weight":
 			weight.set(s.optional(&h.Weight))
+		case "address":
+			h.Address, err = s.stringValue()
+			address.set(err)
 		case "details":
 			h.Details = HealthDetails{}
 			details.set(s.healthDetails(&h.Details))
@@ -206,7 +212,7 @@ func decodeHealthStatus(b []byte) (HealthStatus, error) {
 	}
 	if bad := joinFields([...]named{
 		{"timestamp", timestamp.missing()}, {"serviceId", service.missing()}, {"instanceId", instance.missing()},
-		{"status", status.missing()}, {"responseTime", response.err}, {"checkType", check.missing()}, {"weight", weight.err}, {"details", details.err},
+		{"status", status.missing()}, {"responseTime", response.err}, {"checkType", check.missing()}, {"weight", weight.err}, {"address", address.err}, {"details", details.err},
 	}); bad != nil {
 		return HealthStatus{}, bad
 	}

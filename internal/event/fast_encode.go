@@ -14,6 +14,9 @@ func appendServiceMetrics(dst []byte, m *ServiceMetrics) []byte {
 	dst = appendTime(dst, m.Timestamp)
 	dst = appendText(dst, `,"serviceId":`, m.ServiceID)
 	dst = appendText(dst, `,"instanceId":`, m.InstanceID)
+	if m.Address != "" {
+		dst = appendText(dst, `,"address":`, m.Address)
+	}
 	dst = append(dst, `,"metrics":{`...)
 	open := len(dst)
 	dst = appendOptional(dst, open, `"rps":`, m.Metrics.RPS)
@@ -40,6 +43,9 @@ func appendHealthStatus(dst []byte, h *HealthStatus) []byte {
 	dst = appendOptional(dst, 0, `"responseTime":`, h.ResponseTime)
 	dst = appendText(dst, `,"checkType":`, h.CheckType)
 	dst = appendOptional(dst, 0, `"weight":`, h.Weight)
+	if h.Address != "" {
+		dst = appendText(dst, `,"address":`, h.Address)
+	}
 	if h.Details != (HealthDetails{}) {
 		dst = append(dst, `,"details":{`...)
 		open := len(dst)

@@ -48,7 +48,7 @@ type named struct {
 	err  error
 }
 
-func joinFields[T [2]named | [5]named | [7]named | [8]named](fields T) error {
+func joinFields[T [2]named | [6]named | [7]named | [9]named](fields T) error {
 	var bad []error
 	for i := range len(fields) {
 		if fields[i].err != nil {

@@ -21,7 +21,8 @@ type HealthStatus struct {
 	Status       string        `json:"status" event:"required,enum=HEALTHY|DEGRADED|UNHEALTHY|DRAINING"`
 	ResponseTime Optional      `json:"responseTime,omitzero"` // milliseconds
 	CheckType    string        `json:"checkType" event:"required"`
-	Weight       Optional      `json:"weight,omitzero"` // share of its configured weight that the instance asks for; 1 is all of it
+	Weight       Optional      `json:"weight,omitzero"`   // share of its configured weight that the instance asks for; 1 is all of it
+	Address      string        `json:"address,omitempty"` // host:port of the instance, with which it registers itself
 	Details      HealthDetails `json:"details,omitzero"`
 }
 

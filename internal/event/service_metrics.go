@@ -10,6 +10,7 @@ type ServiceMetrics struct {
 	Timestamp  time.Time         `json:"timestamp" event:"required"`
 	ServiceID  string            `json:"serviceId" event:"required"`
 	InstanceID string            `json:"instanceId" event:"required"`
+	Address    string            `json:"address,omitempty"` // host:port of the instance, with which it registers itself
 	Metrics    Metrics           `json:"metrics" event:"required"`
 	Tags       map[string]string `json:"tags,omitempty"`
 }

@@ -25,6 +25,9 @@ const (
 	// HeaderReporter names the reporter: "proxy/<node>", or "collector/<kind>" for what smartlb read from the instance. If it
 	// is absent, the reporter is the instance itself.
 	HeaderReporter = "smartlb-reporter"
+	// HeaderAddress is host:port of the instance that sends a service-metrics or health-status message, with which it
+	// registers itself. The field address of the message does the same.
+	HeaderAddress = "smartlb-address"
 	// HeaderLatency holds a DDSketch of the latencies in milliseconds of the report's span. Its relative accuracy is
 	// SketchAlpha. Its form is the binary encoding of DataDog/sketches-go with its index mapping.
 	HeaderLatency = "smartlb-latency"

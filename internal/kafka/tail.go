@@ -121,6 +121,9 @@ func (t *Tail) Connected() bool {
 	return t.connected && t.pulse.silence() <= pulseLimit
 }
 
+// LastContact returns when a broker last answered this reader. Silence since then is that of the brokers.
+func (t *Tail) LastContact() time.Time { return time.Now().Add(-t.pulse.silence()) }
+
 // Skipped counts batches that were skipped because their decompressed size would exceed the limit.
 func (t *Tail) Skipped() uint64 {
 	t.mu.Lock()

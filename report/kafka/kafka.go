@@ -66,7 +66,10 @@ type Publisher struct {
 	producer *kafka.Producer
 }
 
-var _ report.Publisher = (*Publisher)(nil)
+var (
+	_ report.Publisher = (*Publisher)(nil)
+	_ report.Announcer = (*Publisher)(nil)
+)
 
 // NewPublisher checks the configuration. It does not connect; the first report does.
 func NewPublisher(cfg Config) (*Publisher, error) {
@@ -103,6 +106,20 @@ func (p *Publisher) Publish(r *report.Report) {
 		rec.Headers = []kafka.Header{{Key: event.HeaderLatency, Value: sketch}}
 	}
 	p.producer.Send(rec)
+}
+
+// Announce queues a message on health-status: HEALTHY when the instance starts, DRAINING when it stops. It does not block.
+// The ACL of the service must permit it to write to that topic.
+func (p *Publisher) Announce(a report.Announcement) {
+	h := event.HealthStatus{Timestamp: a.Time.UTC().Truncate(time.Millisecond), ServiceID: a.ServiceID, InstanceID: a.InstanceID, Status: event.StatusHealthy, CheckType: "report", Address: a.Address}
+	if a.Stops {
+		h.Status = event.StatusDraining
+	}
+	value, err := h.Encode()
+	if err != nil {
+		return // not after report.New
+	}
+	p.producer.Send(kafka.Record{Topic: event.TopicHealthStatus, Key: []byte(a.ServiceID), Value: value, Timestamp: a.Time})
 }
 
 func sketchOf(latencies []report.Bucket) []byte {

@@ -57,15 +57,27 @@ func sourceTable(list []api.Service, now time.Time) cli.Table {
 	}
 	t := cli.Table{Head: []string{"SERVICE", "SOURCE", "STATE", "INSTANCES", "AGE", "HELD", "ERROR"}}
 	for _, s := range list {
-		for _, source := range s.Discovery.Sources {
+		for i, source := range s.Discovery.Sources {
 			age := "never"
 			if !source.At.IsZero() {
 				age = now.Sub(source.At).Round(time.Second).String()
 			}
-			t.Rows = append(t.Rows, []string{s.ID, source.Source, sourceState(source), fmt.Sprint(source.Instances), age, fmt.Sprint(s.Discovery.Held), source.Error})
+			held := "" // of the service, which the first row shows
+			if i == 0 {
+				held = fmt.Sprint(s.Discovery.Held)
+			}
+			t.Rows = append(t.Rows, []string{s.ID, source.Source, sourceState(source), fmt.Sprint(source.Instances), age, held, sourceError(source)})
 		}
 	}
 	return t
+}
+
+// sourceError returns why a source fails, or which instances it does not permit.
+func sourceError(s api.DiscoverySource) string {
+	if s.Error == "" && s.Refused > 0 {
+		return fmt.Sprintf("refused %d times: %s", s.Refused, s.Refusal)
+	}
+	return s.Error
 }
 
 func sourceState(s api.DiscoverySource) string {

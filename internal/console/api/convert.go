@@ -36,7 +36,7 @@ func FromDiscovery(services []Service, views []discovery.View) {
 		}
 		d := &Discovery{Held: v.Held, Hidden: v.Hidden, Sources: make([]DiscoverySource, len(v.Sources))}
 		for j, s := range v.Sources {
-			d.Sources[j] = DiscoverySource{Source: s.Source, At: readable.Moment(s.At), Instances: s.Instances, Saved: s.Saved, Stale: s.Stale, Error: s.Error}
+			d.Sources[j] = DiscoverySource{Source: s.Source, At: readable.Moment(s.At), Instances: s.Instances, Saved: s.Saved, Stale: s.Stale, Error: s.Error, Refused: s.Refused, Refusal: s.Refusal}
 		}
 		services[i].Discovery = d
 	}

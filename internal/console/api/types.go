@@ -77,7 +77,9 @@ type DiscoverySource struct {
 	Instances int       `json:"instances"`   // in the last good answer
 	Saved     bool      `json:"saved,omitempty"`
 	Stale     bool      `json:"stale,omitempty"`
-	Error     string    `json:"error,omitempty"` // why the latest attempt failed
+	Error     string    `json:"error,omitempty"`   // why the latest attempt failed
+	Refused   uint64    `json:"refused,omitempty"` // times that an instance was not permitted to register itself
+	Refusal   string    `json:"refusal,omitempty"` // why the latest one was not
 }
 
 // Instance is an instance as the proxy sees it.

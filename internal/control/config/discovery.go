@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,6 +42,8 @@ type Discovery struct {
 	DNS    *DNSDiscovery    `yaml:"dns"`    // a name with A and AAAA, or SRV records; default none
 	Consul *ConsulDiscovery `yaml:"consul"` // a service in the catalog of Consul; default none
 
+	Kafka *KafkaDiscovery `yaml:"kafka"` // instances that register themselves by their messages in Kafka. It needs `allow`; default none
+
 	// networks that the addresses of instances must be in, at most 100. An answer with another address is refused, and so is
 	// one with a host name. Without it all addresses are allowed, except those of this machine (loopback), link-local,
 	// multicast and unspecified ones; default none
@@ -58,7 +61,7 @@ type Discovery struct {
 // Most returns the largest number of instances that all sources together can give a service.
 func (d Discovery) Most() int {
 	n := 0
-	for _, given := range [...]bool{d.File != nil, d.HTTP != nil, d.DNS != nil, d.Consul != nil} {
+	for _, given := range [...]bool{d.File != nil, d.HTTP != nil, d.DNS != nil, d.Consul != nil, d.Kafka != nil} {
 		if given {
 			n += d.MaxInstances
 		}
@@ -101,6 +104,13 @@ type ConsulDiscovery struct {
 	Timeout    time.Duration `yaml:"timeout"`    // longest time of one request beyond `wait`, 100ms to 60s; default 10s
 }
 
+// KafkaDiscovery permits instances to register themselves: a message on service-metrics or health-status that names the
+// address of its instance.
+type KafkaDiscovery struct {
+	Ports            []string `yaml:"ports"`            // ports that instances may have, each a port or a range such as `9000-9100`, at most 100; required
+	RequireSignature bool     `yaml:"requireSignature"` // only messages that a key of `signing` for the service has signed count; default false
+}
+
 // Limits of discovery.
 const (
 	maxLogins       = 32
@@ -140,9 +150,10 @@ func (c *checker) discovery(path string, d *Discovery) {
 		return
 	}
 	if d.Most() == 0 && d.MaxInstances > 0 {
-		c.fail(path, "missing: want file, http, dns or consul")
+		c.fail(path, "missing: want file, http, dns, consul or kafka")
 	}
 	c.discoveryConsul(path+".consul", d.Consul)
+	c.discoveryKafka(path, d)
 	c.discoveryDNS(path+".dns", d.DNS)
 	if d.File != nil {
 		c.discoveryFile(path+".file.path", d.File.Path)
@@ -202,6 +213,38 @@ func (c *checker) discoveryConsul(path string, d *ConsulDiscovery) {
 	}
 	c.span(path+".wait", d.Wait, time.Second, 10*time.Minute, "1s", "10m")
 	c.span(path+".timeout", d.Timeout, 100*time.Millisecond, time.Minute, "100ms", "60s")
+}
+
+// maxPorts limits the ranges of ports.
+const maxPorts = 100
+
+func (c *checker) discoveryKafka(path string, d *Discovery) {
+	if d.Kafka == nil {
+		return
+	}
+	if len(d.Allow) == 0 {
+		c.fail(path+".allow", "kafka needs it, because any client that may write to the topics names addresses: want the networks of the instances, such as 10.0.0.0/8")
+	}
+	if n := len(d.Kafka.Ports); n == 0 || n > maxPorts {
+		c.fail(path+".kafka.ports", "want 1 to %d ports or ranges of ports, got %d", maxPorts, n)
+		return
+	}
+	for i, text := range d.Kafka.Ports {
+		if _, _, ok := PortRange(text); !ok {
+			c.fail(fmt.Sprintf("%s.kafka.ports[%d]", path, i), "%.50q: want a port from 1 to 65535, or a range such as 9000-9100", text)
+		}
+	}
+}
+
+// PortRange reads a port or a range of ports.
+func PortRange(text string) (first, last int, ok bool) {
+	from, to, ranged := strings.Cut(text, "-")
+	if !ranged {
+		to = from
+	}
+	a, err := strconv.ParseUint(from, 10, 16)
+	b, bad := strconv.ParseUint(to, 10, 16)
+	return int(a), int(b), err == nil && bad == nil && a > 0 && a <= b
 }
 
 // maxResolvers limits the resolvers of a name.

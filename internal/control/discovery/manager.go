@@ -16,13 +16,15 @@ import (
 
 // Config of a Manager.
 type Config struct {
-	Node    config.DiscoveryNode
-	Dir     string                               // of the last good answers; "": they are not kept
-	Now     func() time.Time                     // wall clock
-	Down    func(service string) map[string]bool // ids of the instances that have failed their health check or are ejected
-	Own     func(address string) bool            // reports whether an address is a listener of this node
-	Changed func()                               // called when Step may have something to do; never two calls at the same time
-	Log     *slog.Logger
+	Node config.DiscoveryNode
+	Dir  string           // of the last good answers; "": they are not kept
+	Now  func() time.Time // wall clock
+	// instances that registered themselves; nil: there is no Kafka, and services with discovery.kafka are refused
+	Registrations *Registrations
+	Down          func(service string) map[string]bool // ids of the instances that have failed their health check or are ejected
+	Own           func(address string) bool            // reports whether an address is a listener of this node
+	Changed       func()                               // called when Step may have something to do; never two calls at the same time
+	Log           *slog.Logger
 }
 
 // Manager runs the sources of all services. Its methods are safe for concurrent use.
@@ -77,7 +79,7 @@ func (m *Manager) Check(services []config.Service) error {
 		if s.Discovery == nil {
 			continue
 		}
-		if _, _, err := newSources(*s.Discovery, m.cfg.Node); err != nil {
+		if _, _, err := newSources(s.ID, *s.Discovery, m.cfg); err != nil {
 			return &Error{Service: s.ID, Err: err}
 		}
 	}
@@ -133,7 +135,7 @@ func (m *Manager) Set(services []config.Service) []config.Service {
 func (m *Manager) renew(s config.Service, old *entry) *entry {
 	d, now := *s.Discovery, m.cfg.Now()
 	e := &entry{membership: membership{service: s.ID, maxLoss: d.MaxLoss, most: d.Most(), patience: d.StaleAfter}, cfg: d, bounds: Bounds{Most: d.MaxInstances, Allow: d.Allow, Own: m.cfg.Own}}
-	names, sources, err := newSources(d, m.cfg.Node)
+	names, sources, err := newSources(s.ID, d, m.cfg)
 	if err != nil { // Check accepted it: a file has changed since
 		m.cfg.Log.Error("the sources of a service cannot run", "service", s.ID, "error", err)
 	}
@@ -161,6 +163,9 @@ func (m *Manager) renew(s config.Service, old *entry) *entry {
 			}
 		}
 		e.listings = append(e.listings, l)
+	}
+	if len(e.members) == 0 && old == nil {
+		kept.restoreHeld(&e.membership, e.bounds, now)
 	}
 	return e
 }
@@ -193,6 +198,7 @@ func (m *Manager) step(e *entry) ([]Change, bool) {
 	e.dirty = false
 	down := sync.OnceValue(func() map[string]bool { return m.cfg.Down(e.service) })
 	changes, changed := e.membership.step(m.cfg.Now(), func(id string) bool { return down()[id] })
+	e.unsaved = e.unsaved || changed
 	for _, c := range changes {
 		if c.Joined {
 			e.joins++
@@ -316,6 +322,8 @@ func (m *Manager) saveAll(now bool) {
 	type file struct {
 		service  string
 		listings []listing
+		held     []member
+		losses   []time.Time
 	}
 	var files []file
 	m.mu.Lock()
@@ -324,7 +332,12 @@ func (m *Manager) saveAll(now bool) {
 			continue
 		}
 		e.unsaved, e.savedAt = false, m.cfg.Now()
-		f := file{service: id}
+		f := file{service: id, losses: slices.Clone(e.losses)}
+		for _, in := range e.members {
+			if in.held && in.Source != "" {
+				f.held = append(f.held, in)
+			}
+		}
 		for _, l := range e.listings {
 			if !l.at.IsZero() {
 				f.listings = append(f.listings, *l) // nobody changes the targets of an answer
@@ -334,7 +347,7 @@ func (m *Manager) saveAll(now bool) {
 	}
 	m.mu.Unlock()
 	for _, f := range files {
-		if err := m.store.save(f.service, f.listings); err != nil {
+		if err := m.store.save(f.service, f.listings, f.held, f.losses); err != nil {
 			m.cfg.Log.Warn("the instances of a service cannot be saved: a restart while its source is down begins without them", "service", f.service, "error", err)
 		}
 	}

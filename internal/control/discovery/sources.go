@@ -18,7 +18,8 @@ import (
 
 // newSources returns the sources of a service in the order in which they count, each with its name. It reads the files of
 // the logins.
-func newSources(d config.Discovery, node config.DiscoveryNode) (names []string, all []source, err error) {
+func newSources(service string, d config.Discovery, cfg Config) (names []string, all []source, err error) {
+	node := cfg.Node
 	if f := d.File; f != nil {
 		if node.Folder == "" {
 			return nil, nil, errors.New("discovery.file: this node has no discovery.folder, below which the file would be")
@@ -43,6 +44,14 @@ func newSources(d config.Discovery, node config.DiscoveryNode) (names []string, 
 		}
 		names, all = append(names, "consul "+s.query(0)), append(all, s)
 	}
+	if d.Kafka != nil {
+		if cfg.Registrations == nil {
+			return nil, nil, errors.New("discovery.kafka: this node runs without Kafka")
+		}
+		bounds := Bounds{Most: d.MaxInstances, Allow: d.Allow, Own: cfg.Own}
+		names = append(names, sourceKafka)
+		all = append(all, kafkaSource{service: service, registrations: cfg.Registrations, bounds: bounds, ports: newPorts(d.Kafka.Ports), signed: d.Kafka.RequireSignature})
+	}
 	return names, all, nil
 }
 
@@ -54,6 +63,9 @@ func keyOf(d config.Discovery, name string) string {
 	digest := sha256.Sum256([]byte(name))
 	return hex.EncodeToString(digest[:])
 }
+
+// sourceKafka is the name of the source of instances that register themselves.
+const sourceKafka = "kafka"
 
 // dnsKind tells the sources of two kinds of records of one name apart.
 func dnsKind(n config.DNSDiscovery) string {

@@ -27,6 +27,8 @@ type SourceView struct {
 	Saved     bool   // the last good answer is from the disk
 	Error     string // why the latest attempt gave none; "": it did
 	Stale     bool   // no good answer for longer than staleAfter
+	Refused   uint64 // instances, each time that they tried to register themselves and were not permitted to
+	Refusal   string // why the latest one was not
 }
 
 // Views returns the services with sources, sorted by id.
@@ -42,7 +44,11 @@ func (m *Manager) Views() []View {
 				last = l.since
 			}
 			age := max(0, now.Sub(last))
-			v.Sources = append(v.Sources, SourceView{Source: l.source, At: l.at, Age: age, Instances: len(l.targets), Saved: l.saved, Error: l.err, Stale: age > e.cfg.StaleAfter})
+			view := SourceView{Source: l.source, At: l.at, Age: age, Instances: len(l.targets), Saved: l.saved, Error: l.err, Stale: age > e.cfg.StaleAfter}
+			if l.source == sourceKafka {
+				view.Refused, view.Refusal = m.cfg.Registrations.refusals(id)
+			}
+			v.Sources = append(v.Sources, view)
 		}
 		out = append(out, v)
 	}

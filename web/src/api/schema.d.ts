@@ -1462,6 +1462,10 @@ export interface components {
             stale?: boolean;
             /** @description Why the latest attempt gave no good answer; absent: it gave one */
             error?: string;
+            /** @description Times that an instance tried to register itself and was not permitted to; absent: 0 */
+            refused?: number;
+            /** @description Why the latest one was not */
+            refusal?: string;
         };
         Instance: {
             id: string;

@@ -1,0 +1,124 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/smartlb/smartlb/report"
+	"github.com/smartlb/smartlb/report/kafka"
+)
+
+// selfMade is an instance that registers itself with package report.
+type selfMade struct {
+	addr string
+	stop func() // says goodbye, then ends
+	kill func() // ends without a word
+}
+
+func startSelfMade(t *testing.T, broker, id string) *selfMade {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, id) })}
+	go s.Serve(l)
+	p, err := kafka.NewPublisher(kafka.Config{Brokers: []string{broker}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := report.New(report.Config{ServiceID: "s", InstanceID: id, Address: l.Addr().String(), Publisher: p, Interval: 500 * time.Millisecond, Steady: 500 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	var ended atomic.Bool
+	end := func(limit time.Duration, wait time.Duration) {
+		if !ended.CompareAndSwap(false, true) {
+			return
+		}
+		closing, stop := context.WithTimeout(context.Background(), limit)
+		defer stop()
+		if limit == 0 { // nothing more is delivered
+			_ = p.Close(closing)
+			cancel()
+			_ = s.Close()
+			return
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := p.Close(closing); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(wait)
+		_ = s.Close()
+	}
+	in := &selfMade{addr: l.Addr().String(), stop: func() { end(time.Minute, time.Second) }, kill: func() { end(0, 0) }}
+	t.Cleanup(in.kill)
+	return in
+}
+
+// TestInstancesRegisterThemselves: instances that report with their address get requests, one that says goodbye or dies leaves,
+// and those that may not register do not. Requests do not fail, and an outage of Kafka empties nothing.
+func TestInstancesRegisterThemselves(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := broker(t, dir, "127.0.0.1:0")
+	kafkaAddr := b.Address("broker")
+	file := mustWrite(t, `listeners: [{name: web, address: "127.0.0.1:0"}]
+routes: [{name: r, service: s}]
+services:
+  - {id: s, discovery: {kafka: {ports: [1024-65535]}, allow: [127.0.0.0/8], maxLoss: 1}}
+`)
+	first := []*selfMade{startSelfMade(t, kafkaAddr, "i1"), startSelfMade(t, kafkaAddr, "i2")}
+	n := node(t, kafkaAddr, file, t.TempDir())
+	ids := func() (all []string) {
+		for _, s := range sourcesOf(t, n).Services {
+			for _, in := range s.Instances {
+				all = append(all, in.ID)
+			}
+		}
+		slices.Sort(all)
+		return all
+	}
+	await := func(want ...string) {
+		t.Helper()
+		eventually(t, "the instances "+strings.Join(want, " "), func() bool { return slices.Equal(ids(), want) })
+	}
+	await("i1", "i2")
+	l := startLoad(t, "http://"+n.Address("web")+"/", 4)
+	startSelfMade(t, kafkaAddr, "i3")
+	await("i1", "i2", "i3")
+	now := func() string { return time.Now().UTC().Format(time.RFC3339) }
+	produce(t, kafkaAddr, "service-metrics", fmt.Sprintf(`{"timestamp": %q, "serviceId": "s", "instanceId": "thief", "address": "10.0.0.1:8080", "metrics": {"rps": 1}}`, now()))
+	produce(t, kafkaAddr, "service-metrics", fmt.Sprintf(`{"timestamp": %q, "serviceId": "s", "instanceId": "i1", "address": "127.0.0.1:2000", "metrics": {"rps": 1}}`, now()))
+	eventually(t, "two refusals", func() bool {
+		out, _, _ := smartlb(t, "discovery", "--admin", n.Address("admin"))
+		return strings.Contains(out, "refused 2 times: instance \"i1\" with the address \"127.0.0.1:2000\": it reports with the address "+first[0].addr)
+	})
+	first[0].stop()
+	await("i2", "i3")
+	first[1].kill()
+	await("i3")
+	b.stop(syscall.SIGTERM)
+	eventually(t, "a source that fails without Kafka", func() bool {
+		s := sourcesOf(t, n).Services[0]
+		return strings.Contains(s.Discovery.Sources[0].Error, "Kafka cannot be reached") && len(s.Instances) == 1
+	})
+	l.stop()
+	l.none(t)
+}

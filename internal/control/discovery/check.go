@@ -61,6 +61,8 @@ func (b Bounds) address(address string) error {
 	case err != nil:
 		if name := strings.TrimSuffix(strings.ToLower(host), "."); name == "localhost" || strings.HasSuffix(name, ".localhost") {
 			return special("a name of this machine")
+		} else if last := name[strings.LastIndexByte(name, '.')+1:]; last != "" && last[0] >= '0' && last[0] <= '9' {
+			return fmt.Errorf("is neither an address nor a host name") // some resolvers read 127.1 and 2130706433 as addresses
 		}
 		return nil
 	}

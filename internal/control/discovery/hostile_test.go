@@ -2,12 +2,15 @@ package discovery
 
 import (
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/smartlb/smartlb/internal/control/config"
 )
 
 // A pipe that takes the place of the file between two looks must not block its reader.
@@ -62,5 +65,54 @@ func TestSavedAnswersAreNeitherInTheFutureNorEmpty(t *testing.T) {
 	l, a.Instances = listing{}, nil
 	if err := a.restore(&l, Bounds{Most: 10}, begin); err != nil || !l.at.IsZero() || l.saved {
 		t.Errorf("an empty list: %+v, %v", l, err)
+	}
+}
+
+// A source that lists other instances with each answer must not fill the memory with those that are held.
+func TestHeldInstancesAreBounded(t *testing.T) {
+	m := newMembership(.01, "file f")
+	m.most = 20
+	for i := range 50 {
+		m.take(numbered(20*i, 20*i+20), begin.Add(time.Duration(i)*time.Second), works)
+	}
+	if len(m.members) > 40 {
+		t.Errorf("%d members, want at most 40", len(m.members))
+	}
+}
+
+// The instances of one query are not those of another query of the same address, neither now nor after a restart.
+func TestAnotherQueryIsAnotherSource(t *testing.T) {
+	s := func(query string) config.Service {
+		return service(config.Discovery{HTTP: &config.HTTPDiscovery{URL: "http://127.0.0.1:1/list?" + query, Interval: time.Hour, Timeout: time.Second}})
+	}
+	cfg := Config{Dir: t.TempDir(), Now: time.Now, Down: func(string) map[string]bool { return nil }, Log: slog.New(slog.DiscardHandler)}
+	m := New(cfg)
+	m.Set([]config.Service{s("service=a")})
+	e := m.services["s"]
+	m.answered(e, e.listings[0], numbered(0, 3), nil)
+	m.saveAll(true)
+	if got := New(cfg).Set([]config.Service{s("service=a")})[0].Instances; len(got) != 3 {
+		t.Errorf("after a restart: %v", got)
+	}
+	if got := New(cfg).Set([]config.Service{s("service=b")})[0].Instances; len(got) != 0 {
+		t.Errorf("after a restart, another query has %v", got)
+	}
+	m.Set([]config.Service{s("service=b")})
+	if l := m.services["s"].listings[0]; len(l.targets) != 0 || !l.at.IsZero() {
+		t.Errorf("another query has the answer of the former: %+v", l)
+	}
+}
+
+// Some resolvers read such names as addresses of this machine.
+func TestShortFormsOfAddressesAreRefused(t *testing.T) {
+	for _, host := range []string{"127.1", "2130706433", "0x7f000001", "127.0.0.1.", "10.0.0.256"} {
+		in := config.Instance{ID: "a", Address: host + ":80", Weight: 1}
+		if err := Check([]config.Instance{in}, Bounds{Most: 1}); err == nil {
+			t.Errorf("%s is accepted", host)
+		}
+	}
+	in := config.Instance{ID: "a", Address: "pod-1.10.example.com.:80", Weight: 1}
+	if err := Check([]config.Instance{in}, Bounds{Most: 1}); err != nil {
+		t.Error(err)
 	}
 }

@@ -134,7 +134,7 @@ func (m *Manager) Set(services []config.Service) []config.Service {
 // sources that stay.
 func (m *Manager) renew(s config.Service, old *entry) *entry {
 	d, now := *s.Discovery, m.cfg.Now()
-	e := &entry{membership: membership{service: s.ID, maxLoss: d.MaxLoss, patience: d.StaleAfter}, cfg: d, bounds: Bounds{Most: d.MaxInstances, Allow: d.Allow, Own: m.cfg.Own}}
+	e := &entry{membership: membership{service: s.ID, maxLoss: d.MaxLoss, most: d.Most(), patience: d.StaleAfter}, cfg: d, bounds: Bounds{Most: d.MaxInstances, Allow: d.Allow, Own: m.cfg.Own}}
 	names, sources, err := newSources(s.ID, d, m.cfg)
 	if err != nil { // Check accepted it: a file has changed since
 		m.cfg.Log.Error("the sources of a service cannot run", "service", s.ID, "error", err)
@@ -154,15 +154,18 @@ func (m *Manager) renew(s config.Service, old *entry) *entry {
 	}
 	kept, _ := m.store.load(s.ID)
 	for _, name := range names {
-		l := &listing{source: name, since: now}
-		if b, ok := before[name]; ok && Check(b.targets, e.bounds) == nil {
+		l := &listing{source: name, key: keyOf(d, name), since: now}
+		if b, ok := before[name]; ok && b.key == l.key && Check(b.targets, e.bounds) == nil {
 			*l = b
-		} else if i := slices.IndexFunc(kept.Sources, func(a savedAnswer) bool { return a.Source == name }); i >= 0 {
+		} else if i := slices.IndexFunc(kept.Sources, func(a savedAnswer) bool { return a.Source == name && a.Key == l.key }); i >= 0 {
 			if err := kept.Sources[i].restore(l, e.bounds, now); err != nil {
 				m.cfg.Log.Warn("the last known instances of a source are not used", "service", s.ID, "source", name, "error", err)
 			}
 		}
 		e.listings = append(e.listings, l)
+	}
+	if len(e.members) == 0 && old == nil {
+		kept.restoreHeld(&e.membership, e.bounds, now)
 	}
 	return e
 }
@@ -195,6 +198,7 @@ func (m *Manager) step(e *entry) ([]Change, bool) {
 	e.dirty = false
 	down := sync.OnceValue(func() map[string]bool { return m.cfg.Down(e.service) })
 	changes, changed := e.membership.step(m.cfg.Now(), func(id string) bool { return down()[id] })
+	e.unsaved = e.unsaved || changed
 	for _, c := range changes {
 		if c.Joined {
 			e.joins++
@@ -318,6 +322,8 @@ func (m *Manager) saveAll(now bool) {
 	type file struct {
 		service  string
 		listings []listing
+		held     []member
+		losses   []time.Time
 	}
 	var files []file
 	m.mu.Lock()
@@ -326,7 +332,12 @@ func (m *Manager) saveAll(now bool) {
 			continue
 		}
 		e.unsaved, e.savedAt = false, m.cfg.Now()
-		f := file{service: id}
+		f := file{service: id, losses: slices.Clone(e.losses)}
+		for _, in := range e.members {
+			if in.held && in.Source != "" {
+				f.held = append(f.held, in)
+			}
+		}
 		for _, l := range e.listings {
 			if !l.at.IsZero() {
 				f.listings = append(f.listings, *l) // nobody changes the targets of an answer
@@ -336,7 +347,7 @@ func (m *Manager) saveAll(now bool) {
 	}
 	m.mu.Unlock()
 	for _, f := range files {
-		if err := m.store.save(f.service, f.listings); err != nil {
+		if err := m.store.save(f.service, f.listings, f.held, f.losses); err != nil {
 			m.cfg.Log.Warn("the instances of a service cannot be saved: a restart while its source is down begins without them", "service", f.service, "error", err)
 		}
 	}

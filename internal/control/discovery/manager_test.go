@@ -343,6 +343,35 @@ func TestTheLastGoodAnswerSurvivesARestart(t *testing.T) {
 	}
 }
 
+// A node that restarts while a list is wrong must not begin with that list alone.
+func TestHeldInstancesSurviveARestart(t *testing.T) {
+	dir := t.TempDir()
+	all := make([]string, 10)
+	for i := range all {
+		all[i] = fmt.Sprintf("10.0.0.%d:1", i+1)
+	}
+	r := newRegistry(t)
+	r.list(all...)
+	s := service(config.Discovery{HTTP: &config.HTTPDiscovery{URL: r.URL, Interval: 10 * time.Millisecond, Timeout: time.Second}})
+	n := start(t, Config{Dir: dir}, s)
+	size := func() int { return len(strings.Fields(n.addresses("s"))) }
+	eventually(t, "ten instances", func() bool { return size() == 10 })
+	r.list(all[0])
+	eventually(t, "that half have left", func() bool { return size() == 5 })
+	n.stop()
+
+	n = start(t, Config{Dir: dir}, s)
+	if got := n.Views()[0]; size() != 5 || got.Held != 4 {
+		t.Fatalf("after the restart: %s, %d held", n.addresses("s"), got.Held)
+	}
+	eventually(t, "an answer", func() bool { return !n.Views()[0].Sources[0].Saved })
+	if size() != 5 {
+		t.Errorf("after the first answer: %s", n.addresses("s"))
+	}
+	r.list(all...)
+	eventually(t, "ten instances again", func() bool { return size() == 10 && n.Views()[0].Held == 0 })
+}
+
 func TestAChangedConfigurationKeepsWhatIsKnown(t *testing.T) {
 	dir, store := t.TempDir(), t.TempDir()
 	for _, name := range []string{"a", "b"} {

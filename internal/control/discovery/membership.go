@@ -23,6 +23,7 @@ const lossWindow = time.Minute
 // listing is what is known from one source.
 type listing struct {
 	source  string // as Instance.Source
+	key     string // what is asked: sources of one name may differ in a query, which is not shown
 	targets []config.Instance
 	at      time.Time // of the last good answer; zero: none
 	since   time.Time // when the source was configured
@@ -36,6 +37,7 @@ type membership struct {
 	static   []config.Instance
 	listings []*listing // the first ones win
 	maxLoss  float64
+	most     int           // instances that may be held by maxLoss; 0: no limit
 	patience time.Duration // how long a first answer is awaited before instances leave that no source lists, if others remain
 
 	members []member    // those of the document first, then by id
@@ -120,6 +122,8 @@ func (m *membership) step(now time.Time, down func(id string) bool) (changes []C
 		case stays(old):
 			hold(old)
 		case !m.configured(old.Source):
+			leaving = append(leaving, old)
+		case m.most > 0 && m.held >= m.most: // a source that lists other instances each time must not fill the memory
 			leaving = append(leaving, old)
 		case may > 0:
 			may--

@@ -1,6 +1,8 @@
 package discovery
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -51,6 +53,15 @@ func newSources(service string, d config.Discovery, cfg Config) (names []string,
 		all = append(all, kafkaSource{service: service, registrations: cfg.Registrations, bounds: bounds, ports: newPorts(d.Kafka.Ports), signed: d.Kafka.RequireSignature})
 	}
 	return names, all, nil
+}
+
+// keyOf identifies what a source asks. A query may hold a secret, so the key is a digest.
+func keyOf(d config.Discovery, name string) string {
+	if d.HTTP != nil && name == "http "+shown(d.HTTP.URL) {
+		name = "http " + d.HTTP.URL
+	}
+	digest := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(digest[:])
 }
 
 // sourceKafka is the name of the source of instances that register themselves.

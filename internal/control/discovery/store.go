@@ -28,10 +28,15 @@ const storeFormat = 1
 type saved struct {
 	Format  int           `json:"format"`
 	Sources []savedAnswer `json:"sources"`
+	// instances that no source lists any more and that stay, and when others left within the last minute: a restart must not
+	// end what maxLoss holds
+	Held   []savedInstance `json:"held,omitempty"`
+	Losses []time.Time     `json:"losses,omitempty"`
 }
 
 type savedAnswer struct {
 	Source    string          `json:"source"`
+	Key       string          `json:"key"` // as listing.key
 	At        time.Time       `json:"at"`
 	Instances []savedInstance `json:"instances"`
 }
@@ -43,6 +48,15 @@ type savedInstance struct {
 	Backup   bool              `json:"backup,omitempty"`
 	Draining bool              `json:"draining,omitempty"`
 	Tags     map[string]string `json:"tags,omitempty"`
+	Source   string            `json:"source,omitempty"` // of a held instance
+}
+
+func save(in config.Instance) savedInstance {
+	return savedInstance{ID: in.ID, Address: in.Address, Weight: in.Weight, Backup: in.Backup, Draining: in.Draining, Tags: in.Tags}
+}
+
+func (in savedInstance) instance(source string) config.Instance {
+	return config.Instance{ID: in.ID, Address: in.Address, Weight: in.Weight, Backup: in.Backup, Draining: in.Draining, Tags: in.Tags, Source: source}
 }
 
 // path returns the file of a service. Ids begin with a letter or digit and have no slash.
@@ -73,15 +87,20 @@ func (s store) load(service string) (saved, bool) {
 }
 
 // save replaces the file of a service.
-func (s store) save(service string, listings []listing) error {
+func (s store) save(service string, listings []listing, held []member, losses []time.Time) error {
 	if s.dir == "" {
 		return nil
 	}
-	out := saved{Format: storeFormat}
+	out := saved{Format: storeFormat, Losses: losses}
+	for _, m := range held {
+		in := save(m.Instance)
+		in.Source = m.Source
+		out.Held = append(out.Held, in)
+	}
 	for _, l := range listings {
-		a := savedAnswer{Source: l.source, At: l.at, Instances: make([]savedInstance, len(l.targets))}
+		a := savedAnswer{Source: l.source, Key: l.key, At: l.at, Instances: make([]savedInstance, len(l.targets))}
 		for i, in := range l.targets {
-			a.Instances[i] = savedInstance{ID: in.ID, Address: in.Address, Weight: in.Weight, Backup: in.Backup, Draining: in.Draining, Tags: in.Tags}
+			a.Instances[i] = save(in)
 		}
 		out.Sources = append(out.Sources, a)
 	}
@@ -110,7 +129,7 @@ func (a savedAnswer) restore(l *listing, b Bounds, now time.Time) error {
 	}
 	targets := make([]config.Instance, len(a.Instances))
 	for i, in := range a.Instances {
-		targets[i] = config.Instance{ID: in.ID, Address: in.Address, Weight: in.Weight, Backup: in.Backup, Draining: in.Draining, Tags: in.Tags, Source: l.source}
+		targets[i] = in.instance(l.source)
 	}
 	if err := Check(targets, b); err != nil {
 		return err
@@ -120,4 +139,30 @@ func (a savedAnswer) restore(l *listing, b Bounds, now time.Time) error {
 		l.at = now
 	}
 	return nil
+}
+
+// restoreHeld gives the membership of a service that was not known before what maxLoss held when it was saved. Held instances
+// of sources that are not configured any more, or that are not permitted, are forgotten.
+func (k saved) restoreHeld(m *membership, b Bounds, now time.Time) {
+	for _, l := range m.listings {
+		for _, in := range l.targets {
+			m.members = append(m.members, member{Instance: in})
+		}
+	}
+	taken := map[string]bool{}
+	for _, in := range m.members {
+		taken[in.ID] = true
+	}
+	for _, h := range k.Held {
+		in := h.instance(h.Source)
+		if len(m.members) < 2*m.most && !taken[in.ID] && m.configured(in.Source) && Check([]config.Instance{in}, b) == nil {
+			taken[in.ID] = true
+			m.members = append(m.members, member{Instance: in, held: true})
+		}
+	}
+	for _, at := range k.Losses {
+		if len(m.losses) < m.most && at.Before(now) && now.Sub(at) < lossWindow {
+			m.losses = append(m.losses, at)
+		}
+	}
 }

@@ -102,7 +102,10 @@ func (s *Stream) HasEnded() bool {
 func (s *Stream) End() (trailers []byte, ok bool) {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
-	return s.trailers, s.ended && s.off == len(s.in) && s.err == nil
+	if !s.ended || s.off < len(s.in) || s.err != nil {
+		return nil, false // trailers may have arrived before the bytes in front of them are read
+	}
+	return s.trailers, true
 }
 
 // Writing reports whether bytes wait to be written.

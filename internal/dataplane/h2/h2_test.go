@@ -345,3 +345,18 @@ func FuzzExtendedConnect(f *testing.F) {
 		}
 	})
 }
+
+// Trailers arrive before the bytes in front of them are read. They are none until then: who asks after each piece would take
+// them again and again.
+func TestTrailersCountAtTheEndOnly(t *testing.T) {
+	s := &Stream{c: &Conn{}, in: []byte("ab"), trailers: []byte("x: y\r\n"), ended: true}
+	for s.off = range 2 {
+		if trailers, ok := s.End(); trailers != nil || ok {
+			t.Errorf("with %d of 2 bytes read: %q, %v", s.off, trailers, ok)
+		}
+	}
+	s.off = 2
+	if trailers, ok := s.End(); string(trailers) != "x: y\r\n" || !ok {
+		t.Errorf("at the end: %q, %v", trailers, ok)
+	}
+}

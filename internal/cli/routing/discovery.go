@@ -3,6 +3,7 @@ package routing
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,29 +21,14 @@ func discovery(env *cli.Env) *cobra.Command {
 		Long:    "List the sources of instances (`services[].discovery`) as one node sees them: when each gave its last good answer, how many instances it lists, and why the latest attempt failed. The instances of a source that fails stay in use. docs/discovery.md explains the states.",
 		Example: "  smartlb discovery\n  smartlb discovery payments -o json | jq '.[].discovery.sources'",
 		Flags:   func(f *pflag.FlagSet, a *adminArgs) { a.flags(f) },
-		Args: func(a *adminArgs, words []string) error {
-			if len(words) > 1 {
-				return cli.Usagef("unexpected argument %q", words[1])
-			}
-			a.name = strings.Join(words, "")
-			return nil
-		},
+		Args:    optionalService,
 		Run: func(ctx context.Context, env *cli.Env, a adminArgs) ([]api.Service, error) {
-			var all []api.Service
-			if err := cli.Admin(env, a.admin).Get(ctx, "/api/v1/services", &all); err != nil {
+			all, err := servicesOf(ctx, env, a)
+			if err != nil {
 				return nil, err
 			}
-			out, known := []api.Service{}, false
-			for _, s := range all {
-				known = known || s.ID == a.name
-				if s.Discovery != nil && (a.name == "" || s.ID == a.name) {
-					out = append(out, s)
-				}
-			}
-			switch {
-			case a.name != "" && !known:
-				return out, fmt.Errorf("there is no service %q; see smartlb services", a.name)
-			case a.name != "" && len(out) == 0:
+			out := slices.DeleteFunc(all, func(s api.Service) bool { return s.Discovery == nil })
+			if a.name != "" && len(out) == 0 {
 				return out, fmt.Errorf("service %q has no discovery: its instances are those of the configuration", a.name)
 			}
 			return out, nil

@@ -59,35 +59,41 @@ func services(env *cli.Env) *cobra.Command {
 	}.Command(env)
 }
 
+// optionalService reads the name of a service, which may be left out.
+func optionalService(a *adminArgs, words []string) error {
+	if len(words) > 1 {
+		return cli.Usagef("unexpected argument %q", words[1])
+	}
+	a.name = strings.Join(words, "")
+	return nil
+}
+
+// servicesOf returns the service that was named, or all of them.
+func servicesOf(ctx context.Context, env *cli.Env, a adminArgs) ([]api.Service, error) {
+	var all []api.Service
+	if err := cli.Admin(env, a.admin).Get(ctx, "/api/v1/services", &all); err != nil {
+		return nil, err
+	}
+	out := []api.Service{}
+	for _, s := range all {
+		if a.name == "" || s.ID == a.name {
+			out = append(out, s)
+		}
+	}
+	if len(out) == 0 && a.name != "" {
+		return out, fmt.Errorf("there is no service %q; see smartlb services", a.name)
+	}
+	return out, nil
+}
+
 func instances(env *cli.Env) *cobra.Command {
 	return cli.Verb[adminArgs, []api.Service]{
 		Use: "instances [SERVICE]", Short: "List instances with share, latency, errors, score and cost",
 		Example: "  smartlb instances\n  smartlb instances user-service -o wide",
 		Flags:   func(f *pflag.FlagSet, a *adminArgs) { a.flags(f) },
-		Args: func(a *adminArgs, words []string) error {
-			if len(words) > 1 {
-				return cli.Usagef("unexpected argument %q", words[1])
-			}
-			a.name = strings.Join(words, "")
-			return nil
-		},
-		Run: func(ctx context.Context, env *cli.Env, a adminArgs) ([]api.Service, error) {
-			var all []api.Service
-			if err := cli.Admin(env, a.admin).Get(ctx, "/api/v1/services", &all); err != nil {
-				return nil, err
-			}
-			out := []api.Service{}
-			for _, s := range all {
-				if a.name == "" || s.ID == a.name {
-					out = append(out, s)
-				}
-			}
-			if len(out) == 0 && a.name != "" {
-				return out, fmt.Errorf("there is no service %q; see smartlb services", a.name)
-			}
-			return out, nil
-		},
-		Table: instanceTable,
+		Args:    optionalService,
+		Run:     servicesOf,
+		Table:   instanceTable,
 	}.Command(env)
 }
 

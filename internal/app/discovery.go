@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -96,7 +97,7 @@ func standing(c discovery.Change, now time.Time) trend.Standing {
 	if !c.Joined {
 		s.From, s.To, s.Reason = "in", "absent", "left: no longer listed by "+c.Source
 		if c.Source == "" {
-			s.Reason = "left: no longer in the configuration"
+			s.Reason = "left: sources replace the instances of the configuration"
 		}
 	}
 	return s
@@ -121,7 +122,7 @@ func (a *App) recordChanges(r discovery.Result) {
 		}
 		slices.Sort(sources)
 		for _, s := range sources {
-			parts = append(parts, fmt.Sprintf("%d %s from %s: %s", len(bySource[s]), joined(discovery.Change{Joined: kind}), s, few(bySource[s])))
+			parts = append(parts, fmt.Sprintf("%d %s from %s: %s", len(bySource[s]), joined(discovery.Change{Joined: kind}), cmp.Or(s, "the configuration"), few(bySource[s])))
 		}
 	}
 	a.audit.Record(event.AuditLog{

@@ -53,6 +53,7 @@ type entry struct {
 	errors  uint64
 	joins   uint64
 	leaves  uint64
+	pending []Change  // by a configuration: Step reports them
 	dirty   bool      // Step has something to do
 	unsaved bool      // an answer is not on the disk yet
 	savedAt time.Time // of the last save
@@ -115,7 +116,9 @@ func (m *Manager) Set(services []config.Service) []config.Service {
 			e = m.renew(s, e)
 		}
 		e.static = s.Instances
-		m.step(e)
+		changes, _ := m.step(e)
+		e.pending = append(e.pending, found(changes)...)
+		e.dirty = len(e.pending) > 0
 		next[s.ID], out[i].Instances = e, e.instances()
 	}
 	for id, e := range m.services {
@@ -127,6 +130,16 @@ func (m *Manager) Set(services []config.Service) []config.Service {
 		}
 	}
 	m.services, m.static = next, static
+	return out
+}
+
+// found returns the changes of instances that a source found. Those of the document are in the history of the configuration.
+func found(all []Change) (out []Change) {
+	for _, c := range all {
+		if c.Source != "" {
+			out = append(out, c)
+		}
+	}
 	return out
 }
 
@@ -142,7 +155,7 @@ func (m *Manager) renew(s config.Service, old *entry) *entry {
 	e.sources = sources
 	before := map[string]listing{}
 	if old != nil {
-		e.members, e.losses = old.members, old.losses
+		e.members, e.losses, e.pending = old.members, old.losses, old.pending
 		e.answers, e.errors, e.joins, e.leaves = old.answers, old.errors, old.joins, old.leaves
 		for _, l := range old.listings {
 			before[l.source] = *l
@@ -187,9 +200,11 @@ func (m *Manager) Step() []Result {
 		if !e.dirty && e.held == 0 {
 			continue
 		}
-		if changes, changed := m.step(e); changed {
+		changes, changed := m.step(e)
+		if changes = append(e.pending, changes...); changed || len(changes) > 0 {
 			out = append(out, Result{Service: id, Instances: e.instances(), Changes: changes})
 		}
+		e.pending = nil
 	}
 	return out
 }

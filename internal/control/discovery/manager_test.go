@@ -405,6 +405,34 @@ func TestAChangedConfigurationKeepsWhatIsKnown(t *testing.T) {
 	n.await(t, "s", "10.0.0.2:1")
 }
 
+// A configuration that removes a source removes its instances, and that is recorded as any other leave.
+func TestLeavesByAConfigurationAreReported(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a.json"), targets("10.0.0.1:1"))
+	write(t, filepath.Join(dir, "b.json"), targets("10.0.0.2:1"))
+	m := New(Config{Node: config.DiscoveryNode{Folder: dir}, Now: func() time.Time { return begin }, Down: func(string) map[string]bool { return nil }, Log: slog.New(slog.DiscardHandler)})
+	file := func(name string) config.Service {
+		return service(config.Discovery{File: &config.FileDiscovery{Path: name}})
+	}
+	m.Set([]config.Service{file("a.json")})
+	e := m.services["s"]
+	found, err := e.sources[0].(fileSource).read()
+	m.answered(e, e.listings[0], found, err)
+	if r := m.Step(); len(r) != 1 || len(r[0].Changes) != 1 || !r[0].Changes[0].Joined {
+		t.Fatalf("%+v", r)
+	}
+	both := file("a.json")
+	both.Instances = []config.Instance{{ID: "10.0.0.1:1", Address: "10.0.0.9:1", Weight: 1}}
+	m.Set([]config.Service{both})
+	r := m.Step()
+	if len(r) != 1 || len(r[0].Changes) != 1 || r[0].Changes[0].Joined || r[0].Changes[0].Source != "file a.json" {
+		t.Errorf("%+v", r)
+	}
+	if r := m.Step(); len(r) != 0 {
+		t.Errorf("reported again: %+v", r)
+	}
+}
+
 func TestASourceThatCannotRunIsRefused(t *testing.T) {
 	s := service(config.Discovery{File: &config.FileDiscovery{Path: "s.json"}})
 	if err := New(Config{}).Check([]config.Service{s}); err == nil || !strings.Contains(err.Error(), "service s: discovery.file: this node has no discovery.folder") {

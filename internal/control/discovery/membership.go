@@ -79,73 +79,22 @@ func (m *membership) fail(l *listing, reason string) { l.err = reason }
 // anything changed. down reports whether an instance has failed its health check or is ejected.
 func (m *membership) step(now time.Time, down func(id string) bool) (changes []Change, changed bool) {
 	wanted, byAddress := m.wanted()
-	for len(m.losses) > 0 && now.Sub(m.losses[0]) >= lossWindow {
-		m.losses = m.losses[1:]
+	p := &plan{wanted: wanted, moving: map[string]member{}}
+	unlisted := p.keep(m.members, byAddress)
+	m.release(p, unlisted, now, down)
+	for _, old := range p.moving {
+		p.leaving = append(p.leaving, old)
 	}
-	may := max(1, int(math.Floor(m.maxLoss*float64(len(m.members)+len(m.losses))))) - len(m.losses)
-	stays := m.kept(len(wanted) == 0, now)
-	next := make([]member, 0, len(wanted))
-	moving := map[string]member{} // members whose address is listed under another id, by this address
-	var leaving []member
-	m.held = 0
-	hold := func(old member) {
-		for again := true; again; {
-			m.held++
-			next = append(next, member{Instance: old.Instance, held: true})
-			in := wanted[old.ID]
-			delete(wanted, old.ID) // a new address of the same id waits, and the member that is there stays
-			address := config.SameAddress(in.Address)
-			if old, again = moving[address]; again {
-				delete(moving, address)
-			}
-		}
-	}
-	var unlisted []member
-	for _, old := range m.members {
-		in, listed := wanted[old.ID]
-		address := config.SameAddress(old.Address)
-		switch {
-		case listed && in.Address == old.Address:
-			next = append(next, member{Instance: in})
-			delete(wanted, old.ID)
-		case byAddress[address]:
-			moving[address] = old
-		default:
-			unlisted = append(unlisted, old)
-		}
-	}
-	for _, old := range unlisted {
-		in, listed := wanted[old.ID]
-		switch {
-		case old.Draining, down(old.ID), listed && in.Source == "": // the document gives it another address
-			leaving = append(leaving, old)
-		case stays(old):
-			hold(old)
-		case !m.configured(old.Source):
-			leaving = append(leaving, old)
-		case m.most > 0 && m.held >= m.most: // a source that lists other instances each time must not fill the memory
-			leaving = append(leaving, old)
-		case may > 0:
-			may--
-			m.losses = append(m.losses, now)
-			leaving = append(leaving, old)
-		default:
-			hold(old)
-		}
-	}
-	for _, old := range moving {
-		leaving = append(leaving, old)
-	}
-	for _, old := range leaving {
+	for _, old := range p.leaving {
 		changes = append(changes, m.change(old.Instance, false))
 	}
-	for _, in := range wanted {
-		next = append(next, member{Instance: in})
+	for _, in := range p.wanted {
+		p.next = append(p.next, member{Instance: in})
 		changes = append(changes, m.change(in, true))
 	}
-	next = m.sorted(next)
+	next := m.sorted(p.next)
 	changed = !slices.EqualFunc(m.members, next, equal)
-	m.members = next
+	m.members, m.held = next, p.held
 	slices.SortFunc(changes, func(a, b Change) int {
 		if c := strings.Compare(a.Instance, b.Instance); c != 0 || a.Joined == b.Joined {
 			return c
@@ -156,6 +105,75 @@ func (m *membership) step(now time.Time, down func(id string) bool) (changes []C
 		return 1
 	})
 	return changes, changed
+}
+
+// plan is a step under way.
+type plan struct {
+	wanted  map[string]config.Instance // by id: listed, and no member yet
+	moving  map[string]member          // members whose address is listed under another id, by this address
+	next    []member
+	leaving []member
+	held    int
+}
+
+// keep takes over the members that are listed at their address. It returns those whose address is listed nowhere.
+func (p *plan) keep(members []member, byAddress map[string]bool) (unlisted []member) {
+	for _, old := range members {
+		in, listed := p.wanted[old.ID]
+		address := config.SameAddress(old.Address)
+		switch {
+		case listed && in.Address == old.Address:
+			p.next = append(p.next, member{Instance: in})
+			delete(p.wanted, old.ID)
+		case byAddress[address]:
+			p.moving[address] = old
+		default:
+			unlisted = append(unlisted, old)
+		}
+	}
+	return unlisted
+}
+
+// hold keeps a member that is not listed. If its id is listed with another address, that waits, and the member that has this
+// address now stays too.
+func (p *plan) hold(old member) {
+	for again := true; again; {
+		p.held++
+		p.next = append(p.next, member{Instance: old.Instance, held: true})
+		address := config.SameAddress(p.wanted[old.ID].Address)
+		delete(p.wanted, old.ID)
+		if old, again = p.moving[address]; again {
+			delete(p.moving, address)
+		}
+	}
+}
+
+// release decides which members that are not listed leave, and counts those that only maxLoss lets go.
+func (m *membership) release(p *plan, unlisted []member, now time.Time, down func(id string) bool) {
+	for len(m.losses) > 0 && now.Sub(m.losses[0]) >= lossWindow {
+		m.losses = m.losses[1:]
+	}
+	may := max(1, int(math.Floor(m.maxLoss*float64(len(m.members)+len(m.losses))))) - len(m.losses)
+	stays := m.kept(len(p.wanted)+len(p.next) == 0, now)
+	for _, old := range unlisted {
+		in, listed := p.wanted[old.ID]
+		switch {
+		case old.Draining, down(old.ID), listed && in.Source == "": // the document gives it another address
+			p.leaving = append(p.leaving, old)
+		case stays(old):
+			p.hold(old)
+		case !m.configured(old.Source):
+			p.leaving = append(p.leaving, old)
+		case m.most > 0 && p.held >= m.most: // a source that lists other instances each time must not fill the memory
+			p.leaving = append(p.leaving, old)
+		case may > 0:
+			may--
+			m.losses = append(m.losses, now)
+			p.leaving = append(p.leaving, old)
+		default:
+			p.hold(old)
+		}
+	}
 }
 
 // kept returns a function that reports whether a member stays although it is not listed, whatever maxLoss says: its source has

@@ -76,7 +76,7 @@ func (a *App) logChanges(r discovery.Result) {
 				joins++
 			}
 		}
-		a.o.Log.Info("many instances joined or left; the audit log has the names", "service", r.Service, "joined", joins, "left", len(r.Changes)-joins, "instances", len(r.Instances))
+		a.o.Log.Info("many instances joined or left", "service", r.Service, "joined", joins, "left", len(r.Changes)-joins, "instances", len(r.Instances))
 		return
 	}
 	for _, c := range r.Changes {

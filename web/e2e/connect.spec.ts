@@ -12,7 +12,15 @@ test("lives from its creation to its deletion", async ({ page, otherPage }) => {
   const file = setting("CONNECTOR_FILE");
   const control = (what: string) => fetch(`${setting("WORKER_CONTROL")}/${what}`, { method: "POST" });
   const state = (want: string) => expect(page.locator(".connector-state .big").first(), `it is ${want}`).toHaveText(new RegExp(`^\\s*${want}`));
-  const onWorker = (path: string) => fetch(`${worker}/${path}`).then((r) => r.json());
+  const onWorker = async <T>(path: string): Promise<T> => {
+    let body: unknown;
+    await expect(async () => {
+      const r = await fetch(`${worker}/${path}`);
+      expect(r.status, "a worker that rebalances answers 409 for a moment").toBe(200);
+      body = await r.json();
+    }).toPass();
+    return body as T;
+  };
   await page.goto("/");
   await page.locator(".side a[aria-current]").first().waitFor(); // the page listens by then
   await keys(page, "g", "k");
@@ -93,7 +101,7 @@ test("lives from its creation to its deletion", async ({ page, otherPage }) => {
   await expect(page.locator(".changes p"), "and nothing else").toHaveCount(1);
   await page.locator("dialog").getByRole("button", { name: "Save" }).click();
   await expect(page.locator("dialog[open]"), "saved").toHaveCount(0);
-  const config = await onWorker("connectors/lines/config");
+  const config = await onWorker<Record<string, string>>("connectors/lines/config");
   expect(config["db.password"], "the secret stayed as it was").toBe("hunter2");
   expect(config["db.token"], "the secret stayed as it was").toBe("${file:/run/secrets/db:token}");
   expect(config["batch.size"], "the secret stayed as it was").toBe("500");
@@ -127,5 +135,5 @@ test("lives from its creation to its deletion", async ({ page, otherPage }) => {
   await page.getByLabel("Type lines to confirm").fill("lines");
   await page.locator("dialog").getByRole("button", { name: "Delete" }).click();
   await expect(page, "deleted: the list is empty").toSatisfy(() => location.pathname === "/connectors" && document.querySelector(".empty"));
-  await expect.poll(async () => (await onWorker("connectors")).length === 0, "and so it is on the worker").toBe(true);
+  await expect.poll(async () => (await onWorker<string[]>("connectors")).length === 0, "and so it is on the worker").toBe(true);
 });

@@ -107,7 +107,8 @@ func TestCorpusOfHTTP2(t *testing.T) {
 			}
 			f.request(3, true, ":method", "GET", ":scheme", "http", ":path", "/last", ":authority", "last")
 			for got := f.outcome(); got != "200"; got = f.outcome() {
-				if got != "reset NO_ERROR" { // the rest of a request that was answered early is not needed
+				// The rest of a request that was answered early is not needed, or turns out malformed.
+				if got != "reset NO_ERROR" && !slices.Contains(strings.Split(tc.Want, "|"), got) {
 					t.Fatalf("behind it: %s", got)
 				}
 			}

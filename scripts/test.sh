@@ -26,6 +26,7 @@ command -v npm >/dev/null 2>&1 || missing "the web UI's own checks" "Node.js"
 command -v promtool >/dev/null 2>&1 || missing "metrics, rules and dashboards with a real Prometheus" "prometheus"
 command -v dnsmasq >/dev/null 2>&1 || missing "names of a DNS server that others wrote" "dnsmasq"
 command -v prometheus-alertmanager >/dev/null 2>&1 || missing "alerts in a real Alertmanager" "prometheus-alertmanager"
+command -v etcd >/dev/null 2>&1 || missing "a real API server of Kubernetes" "etcd-server"
 command -v shellcheck >/dev/null 2>&1 || missing "shellcheck of the scripts" "shellcheck"
 command -v shfmt >/dev/null 2>&1 || missing "shfmt of the scripts" "shfmt"
 
@@ -35,10 +36,16 @@ scripts/web.sh
 # of their own, and their output comes at the end.
 end_to_end=$(mktemp)
 set -m
+# The first build of kube-apiserver takes minutes. Its test comes late, and waits for it.
+building=
+if command -v etcd >/dev/null 2>&1; then
+	nice go run -C test/kubernetes ./build >/dev/null 2>&1 &
+	building=-$!
+fi
 go test "${race[@]}" -cover -timeout 50m -parallel 4 ./test/e2e >"$end_to_end" 2>&1 &
 running=$!
 set +m
-trap 'kill -- "-$running" 2>/dev/null || true; rm -f "$end_to_end"' EXIT
+trap 'kill -- "-$running" $building 2>/dev/null || true; rm -f "$end_to_end"' EXIT
 
 scripts/lint.sh
 

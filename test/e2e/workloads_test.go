@@ -122,6 +122,7 @@ routes: [{name: r, service: s}]
 services:
   - {id: s, discovery: {kubernetes: {service: app, namespace: smartlb, port: http, wait: 1s, timeout: 1s}, allow: [`+w.host+`/32], staleAfter: 2s}}
 `), t.TempDir())
+	k.checkPrograms(t, b.Address("broker"), kubeconfig, w.host)
 	// state returns the state of each instance by the name of its pod, the error of the source, and whether the alert fires.
 	state := func() (states map[string]string, failure string, alert bool) {
 		v := sourcesOf(t, n)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ type manifestPod struct {
 			Spec struct {
 				Containers []struct {
 					Args      []string
-					Env       []struct{ Name string }
+					Env       []struct{ Name, Value string }
 					Readiness manifestProbe `yaml:"readinessProbe"`
 					Liveness  manifestProbe `yaml:"livenessProbe"`
 				}
@@ -53,7 +54,7 @@ func (k *apiServer) checkPrograms(t *testing.T, broker, kubeconfig, host string)
 		case "Deployment":
 			pods = append(pods, p)
 		case "ConfigMap":
-			config = strings.NewReplacer("/run/smartlb/credentials", credentials, "kafka:9092", broker, "10.0.0.0/8", host+"/32", ":8080", ":0").Replace(p.Data["smartlb.yaml"])
+			config = strings.NewReplacer("kafka:9092", broker, "10.0.0.0/8", host+"/32", ":8080", ":0").Replace(p.Data["smartlb.yaml"])
 		}
 	}
 	if len(pods) != 3 || config == "" {
@@ -65,11 +66,11 @@ func (k *apiServer) checkPrograms(t *testing.T, broker, kubeconfig, host string)
 		env := slices.DeleteFunc(cleanEnv(t), func(v string) bool { return strings.HasPrefix(v, "KAFKA_BROKER=") }) // it would count, and not the file
 		env = append(env, "SMARTLB_DISCOVERY_KUBERNETES_KUBECONFIG="+kubeconfig, "SMARTLB_CONSOLE_ADDRESS=127.0.0.1:0")
 		for _, v := range c.Env {
-			value := p.Metadata.Name
-			if v.Name == "SMARTLB_NODE_ZONE" {
-				value = "" // as in clusters that do not know it
+			value := strings.ReplaceAll(v.Value, "/run/smartlb/credentials", credentials)
+			if v.Name == "SMARTLB_NODE_ID" {
+				value = p.Metadata.Name
 			}
-			env = append(env, v.Name+"="+value)
+			env = append(env, v.Name+"="+value) // the zone is empty, as in clusters that do not know it
 		}
 		args := strings.Split(strings.NewReplacer("/etc/smartlb/smartlb.yaml", file, "=/data", "="+t.TempDir(), "=:8081", "=:0", "=10s", "=0s").Replace(strings.Join(c.Args, "\n")), "\n")
 		n := startIn(t, env, true, args...)
@@ -85,6 +86,13 @@ func (k *apiServer) checkPrograms(t *testing.T, broker, kubeconfig, host string)
 		}
 		if status, _, _ := get(t, "http://"+net.JoinHostPort(host, port)+"/api/v1/overview"); status != 401 {
 			t.Errorf("%s: the API without a token answers %d, want 401", p.Metadata.Name, status)
+		}
+		if p.Metadata.Name == "smartlb-proxy" {
+			cmd := exec.CommandContext(t.Context(), binary, "discovery", "--admin", "127.0.0.1:"+port)
+			cmd.Env = env
+			if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "kubernetes smartlb/example") {
+				t.Errorf("smartlb discovery in the pod: %v\n%s", err, out)
+			}
 		}
 		if log := strings.Join(n.Log(), "\n"); !strings.Contains(log, p.Metadata.Name) {
 			t.Errorf("%s: the node has another id:\n%.2000s", p.Metadata.Name, log)

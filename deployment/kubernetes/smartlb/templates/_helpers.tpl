@@ -75,6 +75,9 @@ spec:
       env:
         - name: SMARTLB_NODE_ID
           valueFrom: {fieldRef: {fieldPath: metadata.name}}
+        # Of the admin API, and of commands that kubectl exec runs.
+        - name: SMARTLB_ADMIN_TOKEN
+          value: ${file:/run/smartlb/credentials/admin-token}
         # Clusters from version 1.35 on copy the label from the machine to its pods. Elsewhere the zone is unknown.
         - name: SMARTLB_NODE_ZONE
           valueFrom: {fieldRef: {fieldPath: "metadata.labels['topology.kubernetes.io/zone']"}}

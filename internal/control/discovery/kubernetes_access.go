@@ -67,6 +67,7 @@ func (a kubernetesAccess) connect() (*rest.RESTClient, func(), error) {
 	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	cfg.ContentType, cfg.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON
 	cfg.UserAgent, cfg.WarningHandler = "smartlb", rest.NoWarnings{}
+	cfg.QPS = -1 // the pace of the source is the limit
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return boundedAnswers{next} })
 	client, err := rest.HTTPClientFor(cfg)
 	if err != nil {

@@ -47,12 +47,17 @@ func newEndpointSlices(port string, most int) *endpointSlices {
 
 // Bounds of slices.
 const (
-	maxFamilies = 4      // in which an endpoint can be: of IPv4 and IPv6, each twice while it moves
-	maxSlices   = 20_000 // of one service; with one endpoint each, twice as many as there may be instances
+	maxFamilies   = 4      // in which an endpoint can be: of IPv4 and IPv6, each twice while it moves
+	maxShownPorts = 10     // of a slice without the port
+	maxSliceName  = 253    // bytes, as in Kubernetes
+	maxSlices     = 20_000 // of one service; with one endpoint each, twice as many as there may be instances
 )
 
 // put takes a slice that is new or has changed. The error says that there are too many.
 func (s *endpointSlices) put(from *discoveryv1.EndpointSlice) error {
+	if len(from.Name) > maxSliceName {
+		return fmt.Errorf("slice %.80q: want a name of at most %d bytes", from.Name, maxSliceName)
+	}
 	s.remove(from.Name)
 	slice := s.read(from)
 	if slice.err != nil {
@@ -129,7 +134,7 @@ func portOf(all []discoveryv1.EndpointPort, want string) (port int, have []strin
 	if len(all) == 0 {
 		return number, nil // each endpoint has all ports
 	}
-	var only []int
+	count, last := 0, 0
 	for _, p := range all {
 		if p.Port == nil || *p.Port < 1 || *p.Port > 65535 || p.Protocol != nil && *p.Protocol != corev1.ProtocolTCP {
 			continue
@@ -141,11 +146,13 @@ func portOf(all []discoveryv1.EndpointPort, want string) (port int, have []strin
 		if want != "" && name == want || number == int(*p.Port) {
 			return int(*p.Port), nil
 		}
-		only = append(only, int(*p.Port))
-		have = append(have, strings.TrimPrefix(fmt.Sprintf("%.63s=%d", name, *p.Port), "="))
+		count, last = count+1, int(*p.Port)
+		if count <= maxShownPorts {
+			have = append(have, strings.TrimPrefix(fmt.Sprintf("%.63s=%d", name, last), "="))
+		}
 	}
-	if want == "" && len(only) == 1 {
-		return only[0], nil
+	if want == "" && count == 1 {
+		return last, nil
 	}
 	return 0, have
 }
@@ -256,7 +263,7 @@ func (s *endpointSlices) unique(byID map[string]endpoint) ([]config.Instance, er
 func (s *endpointSlices) noPort(have []string) error {
 	slices.Sort(have)
 	have = slices.Compact(have)
-	list := strings.Join(have[:min(len(have), 10)], ", ")
+	list := strings.Join(have[:min(len(have), maxShownPorts)], ", ")
 	switch {
 	case len(have) == 0:
 		list = "none"

@@ -167,6 +167,7 @@ func TestEndpointSlicesThatAreRefused(t *testing.T) {
 		{"http", []discoveryv1.EndpointSlice{ported(sliceWith("x", a), "UDP", "http=80")}, `the service has no TCP port "http"`},
 		{"http", []discoveryv1.EndpointSlice{ported(sliceWith("x", a), "TCP", "http=70000")}, `the service has no TCP port "http"`},
 		{"http", []discoveryv1.EndpointSlice{sliceWith("x", many...)}, "11 endpoints are more than maxInstances, which is 10"},
+		{"http", []discoveryv1.EndpointSlice{sliceWith(strings.Repeat("x", 254), a)}, "want a name of at most 253 bytes"},
 		{"http", far, "45 endpoints in 5 slices are more than maxInstances permits, which is 10"},
 		{"http", []discoveryv1.EndpointSlice{sliceWith("x", a, pod("b", "10.0.0.1"))}, `target "10.0.0.1:8080": is in the list twice`},
 		{"http", []discoveryv1.EndpointSlice{sliceWith("x", pod("b", "127.0.0.1"))}, "is an address of this machine"},

@@ -29,7 +29,7 @@ func BenchmarkKubernetesChange(b *testing.B) {
 	}
 	s := service(config.Discovery{Kubernetes: &config.KubernetesDiscovery{Service: "payments", Namespace: "shop"}})
 	b.Setenv("KUBERNETES_SERVICE_HOST", "")
-	m := New(Config{Now: time.Now, Down: func(string) map[string]bool { return nil }, Log: slog.New(slog.DiscardHandler)})
+	m := New(Config{Now: time.Now, Standings: allWork, Log: slog.New(slog.DiscardHandler)})
 	m.Set([]config.Service{s})
 	e := m.services["s"]
 	e.listings = []*listing{{source: "kubernetes shop/payments", since: time.Now()}}

@@ -247,6 +247,7 @@ func (k *apiServer) checkManifests(t *testing.T, helm string) []object {
 image: {repository: registry.example.com/smartlb, tag: "1"}
 imagePullSecrets: [{name: registry}]
 discoveryNamespaces: [smartlb, shop]
+podMetrics: true
 config: {console: {address: ":8083", users: [{name: a, role: admin, passwordHash: x}]}, kafka: {sasl: {mechanism: PLAIN, user: a, password: "${file:/run/smartlb/credentials/kafka}"}}}
 proxy:
   service: {type: LoadBalancer, externalTrafficPolicy: Local, annotations: {a: b}, ports: [{name: http, port: 80, targetPort: 8080}, {name: https, port: 443, targetPort: 8443}]}
@@ -257,7 +258,7 @@ console: {service: true}
 networkPolicy: {metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]}
 `)
 	rendered := renderedChart(t, helm, values)
-	for _, want := range []string{"kafka-2:9093", "namespace: shop", "registry.example.com/smartlb:1", "type: LoadBalancer", "mechanism: PLAIN", "port: 8443", "name: smartlb-console", "metadata.name: monitoring"} {
+	for _, want := range []string{"kafka-2:9093", "namespace: shop", "registry.example.com/smartlb:1", "type: LoadBalancer", "mechanism: PLAIN", "port: 8443", "name: smartlb-console", "metadata.name: monitoring", "metrics.k8s.io"} {
 		if !strings.Contains(rendered, want) {
 			t.Errorf("the chart with values has no %s", want)
 		}

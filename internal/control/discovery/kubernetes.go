@@ -20,7 +20,7 @@ import (
 
 // kubernetesSource follows the EndpointSlices of a service of Kubernetes: it lists them, and then watches them.
 type kubernetesSource struct {
-	access             kubernetesAccess
+	access             KubernetesAccess
 	namespace, service string
 	port               string // name or number; "": the only one
 	wait               time.Duration
@@ -195,15 +195,21 @@ func sliceOf(e watch.Event) (*discoveryv1.EndpointSlice, error) {
 
 // reason says why a request failed, and what to do.
 func (s kubernetesSource) reason(verb string, err error) error {
-	var status apierrors.APIStatus
-	var of *url.Error
 	switch {
 	case apierrors.IsForbidden(err):
 		return fmt.Errorf("the API server answers 403: a role with the verbs get, list and watch on endpointslices of discovery.k8s.io in the namespace %s must be bound to this login, which may not %s them", s.namespace, verb)
-	case apierrors.IsUnauthorized(err):
-		return errors.New("the API server answers 401: it does not know the login; has its token or certificate expired?")
 	case apierrors.IsNotFound(err):
 		return errors.New("the API server answers 404: it has no EndpointSlices of discovery.k8s.io/v1, or is no API server of Kubernetes")
+	}
+	return reason(err)
+}
+
+func reason(err error) error {
+	var status apierrors.APIStatus
+	var of *url.Error
+	switch {
+	case apierrors.IsUnauthorized(err):
+		return errors.New("the API server answers 401: it does not know the login; has its token or certificate expired?")
 	case errors.Is(err, context.DeadlineExceeded):
 		return errors.New("no answer in time")
 	case errors.As(err, &of):

@@ -1,12 +1,14 @@
 package discovery
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
@@ -16,21 +18,21 @@ import (
 	"github.com/smartlb/smartlb/internal/control/config"
 )
 
-// kubernetesAccess is how the node logs in at the API server.
-type kubernetesAccess struct {
+// KubernetesAccess is how the node logs in at the API server. Its methods are safe for concurrent use.
+type KubernetesAccess struct {
 	kubeconfig string // "": the service account of the pod
 	context    string // of kubeconfig; "": its current one
 }
 
-// newKubernetesAccess returns an error if the node has no access, or its kubeconfig cannot be used.
-func newKubernetesAccess(node config.KubernetesNode) (kubernetesAccess, error) {
-	a := kubernetesAccess{kubeconfig: node.Kubeconfig, context: node.Context}
+// NewKubernetesAccess returns an error if the node has no access, or its kubeconfig cannot be used.
+func NewKubernetesAccess(node config.KubernetesNode) (KubernetesAccess, error) {
+	a := KubernetesAccess{kubeconfig: node.Kubeconfig, context: node.Context}
 	_, err := a.load()
 	return a, err
 }
 
 // load reads the kubeconfig, or the files of the service account, with all certificates.
-func (a kubernetesAccess) load() (*rest.Config, error) {
+func (a KubernetesAccess) load() (*rest.Config, error) {
 	var cfg *rest.Config
 	var err error
 	if a.kubeconfig == "" {
@@ -53,7 +55,7 @@ func (a kubernetesAccess) load() (*rest.Config, error) {
 
 // connect returns a client for EndpointSlices alone, with tokens and certificates as they are now, and a function that closes
 // connections which nothing uses. Answers are bounded by MaxAnswer.
-func (a kubernetesAccess) connect() (*rest.RESTClient, func(), error) {
+func (a KubernetesAccess) connect() (*rest.RESTClient, func(), error) {
 	cfg, err := a.load()
 	if err != nil {
 		return nil, nil, err
@@ -76,6 +78,23 @@ func (a kubernetesAccess) connect() (*rest.RESTClient, func(), error) {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the login is for this server only
 	out, err := rest.RESTClientForConfigAndClient(cfg, client)
 	return out, func() { utilnet.CloseIdleConnectionsFor(client.Transport) }, err
+}
+
+// Get returns the body of an answer in JSON with status 200, of at most MaxAnswer bytes.
+func (a KubernetesAccess) Get(ctx context.Context, path string) ([]byte, error) {
+	client, closeIdle, err := a.connect()
+	if err != nil {
+		return nil, err
+	}
+	defer closeIdle()
+	src, err := client.Get().AbsPath(path).SetHeader("Accept", runtime.ContentTypeJSON).MaxRetries(0).DoRaw(ctx)
+	switch {
+	case apierrors.IsForbidden(err):
+		return nil, fmt.Errorf("the API server answers 403: a role with the verb for %s must be bound to this login", path)
+	case err != nil:
+		return nil, reason(err)
+	}
+	return src, nil
 }
 
 // boundedAnswers limits the bodies of all responses but those of watches, whose events client-go limits.

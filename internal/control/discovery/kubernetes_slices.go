@@ -162,7 +162,7 @@ func portOf(all []discoveryv1.EndpointPort, want string) (port int, have []strin
 func instanceOf(e discoveryv1.Endpoint, address string) (config.Instance, error) {
 	in := config.Instance{ID: strings.NewReplacer("[", "", "]", "").Replace(address), Address: address, Weight: 1, Draining: !ready(e) || ending(e)}
 	if ref := e.TargetRef; ref != nil && ref.Kind == "Pod" && ref.Name != "" {
-		in.ID = shortID(ref.Name)
+		in.ID = PodID(ref.Name)
 		if in.Incarnation = string(ref.UID); len(in.Incarnation) > maxUID {
 			return in, fmt.Errorf("want a uid of at most %d bytes", maxUID)
 		}
@@ -188,8 +188,8 @@ const (
 	maxID  = 128 // bytes; names of pods have up to 253
 )
 
-// shortID returns a name as an id. Long names are cut, and a digest keeps them apart.
-func shortID(name string) string {
+// PodID returns the id of the instance that is a pod. Long names are cut, and a digest keeps them apart.
+func PodID(name string) string {
 	id := idOf(name)
 	if len(id) <= maxID {
 		return id

@@ -127,7 +127,7 @@ func TestAnEndpointHasTagsAndTheUIDOfItsPod(t *testing.T) {
 	if err != nil || len(got) != 1 || fmt.Sprint(got[0].Tags) != "map[node:node-7 zone:eu-1a]" || got[0].Incarnation != "uid" || got[0].Weight != 1 || len(got[0].ID) != maxID {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if a, b := shortID(strings.Repeat("a", 200)+"1"), shortID(strings.Repeat("a", 200)+"2"); a == b {
+	if a, b := PodID(strings.Repeat("a", 200)+"1"), PodID(strings.Repeat("a", 200)+"2"); a == b {
 		t.Error("long names that differ at their ends have one id")
 	}
 }

@@ -217,7 +217,7 @@ func TestWhyAnAPIServerFails(t *testing.T) {
 	c, r := newCluster(t)
 	c.put(sliceWith("payments-a", pod("pay-1", "10.0.0.1")))
 	_, cfg := kubernetesService(t, r, "token")
-	access, err := newKubernetesAccess(cfg.Node.Kubernetes)
+	access, err := NewKubernetesAccess(cfg.Node.Kubernetes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,6 +333,38 @@ func TestANodeWithoutAccessToKubernetesRefusesTheService(t *testing.T) {
 		err := New(Config{Node: config.DiscoveryNode{Kubernetes: access}}).Check([]config.Service{s})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+func TestOtherObjectsOfKubernetesAreRead(t *testing.T) {
+	_, r := newCluster(t)
+	_, cfg := kubernetesService(t, r, "token")
+	access, err := NewKubernetesAccess(cfg.Node.Kubernetes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		code       int
+		body, want string
+	}{
+		{200, `{"items": []}`, ""},
+		{401, "", "answers 401"},
+		{403, "", "answers 403: a role with the verb for /api/v1/pods must be bound"},
+		{404, "", "answers 404"},
+		{503, "", "answers 503"},
+		{200, strings.Repeat("x", MaxAnswer+1), "larger than 16 MiB"},
+	} {
+		r.say(func(w http.ResponseWriter, q *http.Request) {
+			if q.URL.Path != "/api/v1/pods" || q.Header.Get("Authorization") != "Bearer token" || q.Header.Get("Accept") != "application/json" {
+				t.Errorf("%s %v", q.URL, q.Header)
+			}
+			w.WriteHeader(row.code)
+			_, _ = io.WriteString(w, row.body)
+		})
+		got, err := access.Get(t.Context(), "/api/v1/pods")
+		if row.want == "" && (err != nil || string(got) != row.body) || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
+			t.Errorf("%d: got %.50s, %v, want %q", row.code, got, err, row.want)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func newSources(service string, d config.Discovery, cfg Config) (names []string,
 	}
 	if k := d.Kubernetes; k != nil {
 		s := kubernetesSource{namespace: k.Namespace, service: k.Service, port: k.Port, wait: k.Wait, timeout: k.Timeout, most: d.MaxInstances}
-		if s.access, err = newKubernetesAccess(node.Kubernetes); err != nil {
+		if s.access, err = NewKubernetesAccess(node.Kubernetes); err != nil {
 			return nil, nil, err
 		}
 		names, all = append(names, kubernetesName(k.Namespace, k.Service, k.Port)), append(all, s)

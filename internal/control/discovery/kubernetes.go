@@ -102,7 +102,11 @@ func (s kubernetesSource) list(ctx context.Context, client *rest.RESTClient, kno
 			r = r.Param("continue", next)
 		}
 		var page discoveryv1.EndpointSliceList
-		if err := r.Do(ctx).Into(&page); err != nil {
+		err := r.Do(ctx).Into(&page)
+		if ctx.Err() != nil { // a server may end an answer in order after its client has given up
+			return "", ctx.Err()
+		}
+		if err != nil {
 			return "", err
 		}
 		for i := range page.Items {

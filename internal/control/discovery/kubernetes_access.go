@@ -89,6 +89,8 @@ func (a KubernetesAccess) Get(ctx context.Context, path string) ([]byte, error) 
 	defer closeIdle()
 	src, err := client.Get().AbsPath(path).SetHeader("Accept", runtime.ContentTypeJSON).MaxRetries(0).DoRaw(ctx)
 	switch {
+	case ctx.Err() != nil:
+		return nil, reason(ctx.Err())
 	case apierrors.IsForbidden(err):
 		return nil, fmt.Errorf("the API server answers 403: a role with the verb for %s must be bound to this login", path)
 	case err != nil:

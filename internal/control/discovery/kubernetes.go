@@ -121,7 +121,7 @@ func (s kubernetesSource) list(ctx context.Context, client *rest.RESTClient, kno
 }
 
 // errSilent says that a watch has not ended when it should have.
-var errSilent = errors.New("the watch has neither sent anything nor ended in time")
+var errSilent = errors.New("the watch has not ended in time")
 
 // watch takes over changes until the API server ends the watch, which it does after wait. It returns the version that was seen
 // last. Changes that arrive together, or soon after others, are reported together.

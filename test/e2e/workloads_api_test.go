@@ -46,7 +46,9 @@ type apiServer struct {
 // kubernetesTools returns the programs of helm and kube-apiserver.
 func kubernetesTools(t *testing.T) (helm, server string) {
 	t.Helper()
-	cmd := exec.Command("go", "run", "-C", "../kubernetes", "./build")
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Minute) // of a first build on a busy machine
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "run", "-C", "../kubernetes", "./build")
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()

@@ -1,7 +1,8 @@
 // Package collector asks instances for their load in the forms that they already have, and publishes the answers as messages
 // of the instances: a page of Prometheus becomes service-metrics (scrape.go), the line of an agent of HAProxy becomes
 // health-status (agent.go), and reports in a stream of the ORCA service of gRPC become service-metrics (stream.go). The header
-// smartlb-reporter of these messages is collector/scrape, collector/agent-check or collector/orca-stream.
+// smartlb-reporter of these messages is collector/scrape, collector/agent-check or collector/orca-stream. A Receiver takes the
+// metrics that instances send by OTLP (receiver.go, otlp.go; collector/otlp).
 //
 // It runs on nodes with the role collector and shares the instances among them (share.go): each node computes the same owner
 // of each instance from the list of nodes that report their status. No request waits for a collector.

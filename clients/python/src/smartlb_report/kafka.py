@@ -37,6 +37,7 @@ class KafkaPublisher:
                 "queue.buffering.max.messages": buffer,
                 "message.timeout.ms": int(timeout * 1000),
                 "linger.ms": 50,
+                "partitioner": "murmur2_random",  # as the clients for other languages
                 **(config or {}),
             },
             logger=log,

@@ -79,7 +79,7 @@ func nodeSDK(t *testing.T, dir string) sdk {
 
 func javaSDK(t *testing.T, dir string, libs []string) sdk {
 	dir = filepath.Join(dir, "java")
-	built(t, dir, nil, "mvn", "-q", "-B", "-ntp", "package")
+	built(t, dir, []string{"MAVEN_OPTS=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx256m"}, "mvn", "-q", "-B", "-ntp", "package")
 	target := filepath.Join(dir, "target")
 	jar := filepath.Join(target, "smartlb-report-0.1.0.jar")
 	if _, err := os.Stat(filepath.Join(target, "smartlb-report-0.1.0-sources.jar")); err != nil {

@@ -55,7 +55,7 @@ func (a *App) newReceiver() error {
 		}
 	}
 	a.receiver = loads.NewReceiver(loads.ReceiverConfig{
-		Services: a.services, Complete: a.data != nil, Sender: a.producer, Gate: gate, Wall: time.Now, Log: a.o.Log,
+		Services: a.services, Sender: a.producer, Gate: gate, Wall: time.Now, Log: a.o.Log,
 	})
 	var h http.Handler = a.receiver
 	if gate.Open() { // a page in a browser does not know a token

@@ -47,7 +47,6 @@ type mapping struct {
 	exprs   [config.NumScraped]promtext.Expr
 	known   [config.NumScraped]bool
 	listed  map[string]bool // ids of its instances
-	open    bool            // it has instances that are not listed
 }
 
 // reading is the metrics of one instance in one request.
@@ -76,7 +75,6 @@ type received struct {
 // reports turns the metrics of requests into messages. Its methods are safe for concurrent use.
 type reports struct {
 	services func() []config.Service
-	complete bool // services has the instances that sources find
 	send     func(topic, service string, value []byte) bool
 
 	mu        sync.Mutex
@@ -114,7 +112,7 @@ func (r *reports) current(now time.Time) map[string]*mapping {
 	next := map[string]*mapping{}
 	for _, s := range r.services() {
 		if name := s.OTLPName(); name != "" {
-			if m := newMapping(s, r.complete); m != nil {
+			if m := newMapping(s); m != nil {
 				next[name] = m
 			}
 		}
@@ -128,7 +126,7 @@ func (r *reports) current(now time.Time) map[string]*mapping {
 	return next
 }
 
-func newMapping(s config.Service, complete bool) *mapping {
+func newMapping(s config.Service) *mapping {
 	parsed, err := newSampler(s.LoadReports.OTLP.Metrics, promtext.ParseDotted)
 	if err != nil {
 		return nil // not after the check of the configuration
@@ -137,7 +135,6 @@ func newMapping(s config.Service, complete bool) *mapping {
 	for _, in := range s.Instances {
 		m.listed[in.ID] = true
 	}
-	m.open = s.Discovery != nil && !complete
 	return m
 }
 
@@ -269,7 +266,7 @@ func (r *readings) Resource(attributes []otlpmetrics.Attribute) {
 		return
 	}
 	id := otlpmetrics.Value(attributes, m.otlp.InstanceAttribute)
-	if !m.listed[id] && (!m.open || id == "" || len(id) > 256 || id == event.InstanceAll) {
+	if !m.listed[id] {
 		r.unknown(fmt.Sprintf("the service %s has no instance %.80q (%.80s)", m.service, id, m.otlp.InstanceAttribute))
 		return
 	}

@@ -59,8 +59,7 @@ func (r RequestResult) String() string {
 
 // ReceiverConfig of a Receiver.
 type ReceiverConfig struct {
-	Services func() []config.Service // of the current configuration
-	Complete bool                    // Services has the instances that sources find
+	Services func() []config.Service // of the current configuration, with the instances that sources find
 	Sender   Sender
 	Gate     *access.Gate // nil: no token is needed
 	Wall     func() time.Time
@@ -87,7 +86,7 @@ type ReceiverStats struct {
 // NewReceiver returns a receiver.
 func NewReceiver(cfg ReceiverConfig) *Receiver {
 	r := &Receiver{cfg: cfg, slots: make(chan struct{}, maxAtOnce)}
-	r.reports = reports{services: cfg.Services, complete: cfg.Complete, instances: map[[2]string]*received{}, send: func(topic, service string, value []byte) bool {
+	r.reports = reports{services: cfg.Services, instances: map[[2]string]*received{}, send: func(topic, service string, value []byte) bool {
 		return cfg.Sender.Send(kafka.Record{Topic: topic, Key: []byte(service), Value: value, Headers: []kafka.Header{
 			{Key: event.HeaderReporter, Value: []byte(event.ReporterCollector(kindOTLP))},
 		}})

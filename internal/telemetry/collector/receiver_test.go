@@ -45,11 +45,11 @@ const otlpServices = `services:
   - id: silent
     instances: [{id: silent-1, address: "10.0.1.3:8080"}]
   - id: found
-    discovery: {kafka: {ports: [1-65535]}, allow: [10.0.0.0/8]}
+    instances: [{id: box-1, address: "10.0.1.4:8080"}]
     loadReports: {otlp: {serviceName: Found, instanceAttribute: host.name, metrics: {cpu: process.cpu.utilization}}}
 `
 
-func receive(t *testing.T, complete bool, token string) *receiving {
+func receive(t *testing.T, token string) *receiving {
 	t.Helper()
 	d, err := config.Parse([]byte(otlpServices))
 	if err != nil {
@@ -61,7 +61,7 @@ func receive(t *testing.T, complete bool, token string) *receiving {
 	}
 	x := &receiving{t: t, log: &topicLog{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	x.r = NewReceiver(ReceiverConfig{
-		Services: func() []config.Service { return d.Services }, Complete: complete, Sender: x.log, Gate: gate, Wall: func() time.Time { return x.now }, Log: slog.New(slog.DiscardHandler),
+		Services: func() []config.Service { return d.Services }, Sender: x.log, Gate: gate, Wall: func() time.Time { return x.now }, Log: slog.New(slog.DiscardHandler),
 	})
 	return x
 }
@@ -158,7 +158,7 @@ func TestMetricsByOTLPBecomeMessages(t *testing.T) {
 	for _, binary := range []bool{false, true} {
 		for _, delta := range []bool{false, true} {
 			t.Run(fmt.Sprintf("binary %v, delta %v", binary, delta), func(t *testing.T) {
-				x := receive(t, true, "")
+				x := receive(t, "")
 				began := x.now.Add(-time.Hour)
 				total := map[int]int{}
 				step := func(want event.Metrics, grown map[int]int, more ...string) {
@@ -205,7 +205,7 @@ func TestMetricsByOTLPBecomeMessages(t *testing.T) {
 }
 
 func TestWhatIsSentTwiceCountsOnce(t *testing.T) {
-	x := receive(t, true, "")
+	x := receive(t, "")
 	one := func() string { return resource("shop", "shop-1", x.durations(x.now, true, map[int]int{200: 100})) }
 	x.send(true, one())
 	x.now = x.now.Add(10 * time.Second)
@@ -223,7 +223,7 @@ func TestWhatIsSentTwiceCountsOnce(t *testing.T) {
 }
 
 func TestOnlyInstancesOfServicesThatUseItCount(t *testing.T) {
-	x := receive(t, false, "")
+	x := receive(t, "")
 	at := func(name, instance string) string {
 		return resource(name, instance, x.gauge("workers.busy", 1), x.gauge("workers.max", 8))
 	}
@@ -244,20 +244,16 @@ func TestOnlyInstancesOfServicesThatUseItCount(t *testing.T) {
 	host := func(id string) string {
 		return strings.ReplaceAll(resource("Found", id, x.gauge("process.cpu.utilization", .5)), "service.instance.id", "host.name")
 	}
-	if rejected, why := x.send(false, host("unlisted"), host("_all"), host(strings.Repeat("a", 257))); rejected != 2 || why == "" {
+	if rejected, why := x.send(false, host("box-1"), host("box-2"), resource("Found", "box-1", x.gauge("process.cpu.utilization", .5))); rejected != 2 || why == "" {
 		t.Errorf("%d rejected: %s", rejected, why)
 	}
-	if m, n := x.last("unlisted"); n != 1 || m.ServiceID != "found" || m.Metrics.CPUUsage != event.Some(.5) {
-		t.Errorf("an instance that a source finds: %d messages, %+v", n, m)
-	}
-	complete := receive(t, true, "")
-	if rejected, _ := complete.send(false, host("unlisted")); rejected != 1 {
-		t.Error("a node that knows all instances takes others")
+	if m, n := x.last("box-1"); n != 1 || m.ServiceID != "found" || m.Metrics.CPUUsage != event.Some(.5) {
+		t.Errorf("an instance named by another attribute: %d messages, %+v", n, m)
 	}
 }
 
 func TestReportsAreBounded(t *testing.T) {
-	x := receive(t, true, "")
+	x := receive(t, "")
 	one := func() string { return resource("shop", "shop-1", x.gauge("http.server.active_requests", 3)) }
 	for range burst {
 		if rejected, why := x.send(true, one()); rejected > 0 {
@@ -297,7 +293,7 @@ func TestReportsAreBounded(t *testing.T) {
 }
 
 func TestHostileRequestsOfOTLP(t *testing.T) {
-	x := receive(t, true, "secret")
+	x := receive(t, "secret")
 	zipped := func(b []byte) []byte {
 		var out bytes.Buffer
 		z := gzip.NewWriter(&out)

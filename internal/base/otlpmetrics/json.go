@@ -140,10 +140,10 @@ func jsonAttributes(of []jsonAttribute) []Attribute {
 	out := make([]Attribute, min(len(of), maxAttributes))
 	for i := range out {
 		a := &of[i]
-		out[i].Key = a.Key
+		out[i].Key = text([]byte(a.Key))
 		switch v := &a.Value; {
 		case v.StringValue != nil:
-			out[i].Value = *v.StringValue
+			out[i].Value = text([]byte(*v.StringValue))
 		case v.BoolValue != nil:
 			out[i].Value = strconv.FormatBool(*v.BoolValue)
 		case v.IntValue != nil:

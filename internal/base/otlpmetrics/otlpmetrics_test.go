@@ -58,7 +58,7 @@ func request() *service.ExportMetricsServiceRequest {
 		{Name: "empty"},
 	}
 	return &service.ExportMetricsServiceRequest{ResourceMetrics: []*metrics.ResourceMetrics{
-		{Resource: &resource.Resource{Attributes: []*common.KeyValue{str("service.name", "shop"), str("service.instance.id", "shöp-1")}}, ScopeMetrics: []*metrics.ScopeMetrics{{Metrics: all[:3]}, {Metrics: all[3:]}}},
+		{Resource: &resource.Resource{Attributes: []*common.KeyValue{str("service.name", "shop"), str("service.instance.id", "shöp-1"), str("long", strings.Repeat("a", maxText+1))}}, ScopeMetrics: []*metrics.ScopeMetrics{{Metrics: all[:3]}, {Metrics: all[3:]}}},
 		{},
 	}}
 }
@@ -66,7 +66,7 @@ func request() *service.ExportMetricsServiceRequest {
 func TestBothFormsAreReadAsTheyAreMeant(t *testing.T) {
 	const a = "Attributes:[{Key:code Value:-503} {Key:flag Value:true}] Start:1 Time:1152921504606846976"
 	want := []string{
-		"resource [{service.name shop} {service.instance.id shöp-1}]",
+		"resource [{service.name shop} {service.instance.id shöp-1} {long }]",
 		"gauge 5", "{" + a + " Value:0.25 Counter:false Delta:false}", "{" + a + " Value:+Inf Counter:false Delta:false}",
 		"{Attributes:[{Key:half Value:0.5} {Key:list Value:}] Start:0 Time:2 Value:-7 Counter:false Delta:false}",
 		"delta 1", "{" + a + " Value:3 Counter:true Delta:true}",

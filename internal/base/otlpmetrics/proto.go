@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Attribute is a key and its value. Numbers and booleans are text, lists and bytes are "".
+// Attribute is a key and its value. Numbers and booleans are text. Lists, bytes and texts of more than 1024 bytes are "".
 type Attribute struct{ Key, Value string }
 
 // Value returns the value of a key, "" if it is absent.
@@ -42,8 +42,11 @@ type Visitor interface {
 // ErrMalformed is the error of a request that is not what it should be.
 var ErrMalformed = errors.New("the request is malformed")
 
-// maxAttributes limits the attributes of a resource or a point. More are ignored.
-const maxAttributes = 128
+// Limits of the attributes of a resource or a point. More of them, and longer texts, are ignored.
+const (
+	maxAttributes = 128
+	maxText       = 1024
+)
 
 // Numbers of fields in opentelemetry/proto/metrics/v1/metrics.proto and its neighbours.
 const (
@@ -268,9 +271,9 @@ func anyValue(b []byte) (s string, err error) {
 
 func number(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 
-// text returns b, or "" if it is not UTF-8.
+// text returns b, or "" if it is not UTF-8 or too long.
 func text(b []byte) string {
-	if !utf8.Valid(b) {
+	if len(b) > maxText || !utf8.Valid(b) {
 		return ""
 	}
 	return string(b)

@@ -32,12 +32,13 @@ const (
 	ReportUnknown                        // the service does not use OTLP, or has no such instance
 	ReportOld                            // too old, too far in the future, or not newer than the report before
 	ReportLimited                        // more reports than one per second, or too many instances
+	ReportInvalid                        // a number is larger than a message can have
 	ReportNotQueued                      // the queue of the producer is full
 	NumReportResults = int(iota)
 )
 
 func (r ReportResult) String() string {
-	return [NumReportResults]string{"published", "empty", "unknown", "old", "limited", "not-queued"}[r]
+	return [NumReportResults]string{"published", "empty", "unknown", "old", "limited", "invalid", "not-queued"}[r]
 }
 
 // mapping is a service that uses metrics by OTLP.
@@ -155,7 +156,11 @@ func (r *reports) settle(in *reading, now time.Time) (ReportResult, string) {
 		at = now
 	}
 	message := event.ServiceMetrics{Timestamp: at.UTC().Truncate(time.Millisecond), ServiceID: in.of.service, InstanceID: in.instance, Metrics: m}
-	if !r.send(event.TopicServiceMetrics, in.of.service, message.AppendJSON(nil)) {
+	value, err := message.Encode()
+	if err != nil {
+		return ReportInvalid, fmt.Sprintf("the metrics of the instance %.80q: %v", in.instance, err)
+	}
+	if !r.send(event.TopicServiceMetrics, in.of.service, value) {
 		return ReportNotQueued, "the queue for Kafka is full"
 	}
 	return ReportPublished, ""

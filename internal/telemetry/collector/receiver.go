@@ -23,7 +23,9 @@ import (
 // Limits of the receiver.
 const (
 	maxBody    = 4 << 20 // bytes of a request, before and after decompression
-	maxAtOnce  = 4       // requests that are read at the same time; each takes up to 100 MB
+	maxAtOnce  = 32      // requests that are received at the same time; each takes up to 12 MiB
+	maxWalks   = 2       // of them that are evaluated at the same time; each takes up to 100 MB
+	maxReceipt = 10 * time.Second
 	pathOTLP   = "/v1/metrics"
 	kindOTLP   = "otlp"
 	jsonType   = "application/json"
@@ -72,6 +74,7 @@ type Receiver struct {
 	cfg      ReceiverConfig
 	reports  reports
 	slots    chan struct{}
+	walks    chan struct{}
 	requests [NumRequestResults]atomic.Uint64
 	results  [NumReportResults]atomic.Uint64
 	logged   atomic.Int64 // when rejected metrics were last logged, in nanoseconds since 1970
@@ -85,7 +88,7 @@ type ReceiverStats struct {
 
 // NewReceiver returns a receiver.
 func NewReceiver(cfg ReceiverConfig) *Receiver {
-	r := &Receiver{cfg: cfg, slots: make(chan struct{}, maxAtOnce)}
+	r := &Receiver{cfg: cfg, slots: make(chan struct{}, maxAtOnce), walks: make(chan struct{}, maxWalks)}
 	r.reports = reports{services: cfg.Services, instances: map[[2]string]*received{}, send: func(topic, service string, value []byte) bool {
 		return cfg.Sender.Send(kafka.Record{Topic: topic, Key: []byte(service), Value: value, Headers: []kafka.Header{
 			{Key: event.HeaderReporter, Value: []byte(event.ReporterCollector(kindOTLP))},
@@ -116,6 +119,7 @@ type refusal struct {
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	contentType, _, _ := mime.ParseMediaType(req.Header.Get("Content-Type"))
 	asJSON := contentType == jsonType
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxReceipt)) // without it the server has its own
 	body, no := r.take(req, contentType)
 	if no == nil {
 		r.requests[RequestTaken].Add(1)
@@ -172,6 +176,8 @@ func (r *Receiver) take(req *http.Request, contentType string) ([]byte, *refusal
 	if no != nil {
 		return nil, no
 	}
+	r.walks <- struct{}{} // a walk takes no longer than its bytes
+	defer func() { <-r.walks }()
 	now := r.cfg.Wall()
 	found := readings{mappings: r.reports.current(now), all: map[[2]string]*reading{}}
 	if err := walk(body, &found); err != nil {

@@ -267,6 +267,19 @@ func TestReportsAreBounded(t *testing.T) {
 	if rejected, why := x.send(true, one()); rejected > 0 {
 		t.Error(why)
 	}
+	x.now = x.now.Add(time.Second)
+	huge := resource("shop", "shop-1", x.gauge("http.server.active_requests", 9e14), x.gauge("http.server.active_requests", 9e15))
+	if rejected, why := x.send(true, huge); rejected != 0 {
+		t.Error("a number above 1e15 is skipped:", why)
+	}
+	x.now = x.now.Add(time.Second)
+	var many []string
+	for range 11 {
+		many = append(many, x.gauge("http.server.active_requests", 9e14))
+	}
+	if rejected, why := x.send(true, resource("shop", "shop-1", many...)); rejected != 11 || !strings.Contains(why, "activeConnections") {
+		t.Errorf("a sum that no message can have: %d rejected: %s", rejected, why)
+	}
 	for _, off := range []time.Duration{-2 * time.Minute, 2 * time.Minute} {
 		now := x.now
 		x.now = now.Add(off)
@@ -280,8 +293,8 @@ func TestReportsAreBounded(t *testing.T) {
 		t.Error("old metrics are published")
 	}
 	want := ReceiverStats{}
-	want.Requests[RequestTaken] = burst + 4
-	want.Reports[ReportPublished], want.Reports[ReportLimited], want.Reports[ReportOld] = burst+1, 1, 2
+	want.Requests[RequestTaken] = burst + 6
+	want.Reports[ReportPublished], want.Reports[ReportLimited], want.Reports[ReportInvalid], want.Reports[ReportOld] = burst+2, 1, 1, 2
 	if got := x.r.Stats(); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

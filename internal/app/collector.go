@@ -53,6 +53,7 @@ func (a *App) newReceiver() error {
 		if secure, err = certificate(o.TLS.Cert, o.TLS.Key); err != nil {
 			return fmt.Errorf("telemetry.otlp: %w", err)
 		}
+		secure.NextProtos = []string{"h2", "http/1.1"}
 	}
 	a.receiver = loads.NewReceiver(loads.ReceiverConfig{
 		Services: a.services, Sender: a.producer, Gate: gate, Wall: time.Now, Log: a.o.Log,

@@ -101,8 +101,15 @@ func (a *App) serve(name, address string, h http.Handler, gate *access.Gate, sec
 	if secure != nil {
 		l = tls.NewListener(l, secure)
 	}
+	var protocols *http.Protocols
+	if name == "otlp" { // for gRPC
+		protocols = new(http.Protocols)
+		protocols.SetHTTP1(true)
+		protocols.SetHTTP2(true)
+		protocols.SetUnencryptedHTTP2(true)
+	}
 	a.web = append(a.web, &webServer{name: name, listener: l, limited: bounded, secure: secure != nil, server: &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
+		Handler: h, Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10, // each write of a stream has its own deadline
 		ErrorLog: slog.NewLogLogger(a.o.Log.Handler(), slog.LevelDebug), // failed handshakes of unknown clients
 	}})

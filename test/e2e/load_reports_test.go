@@ -99,7 +99,7 @@ func TestLoadReports(t *testing.T) {
 		if out, err := exec.Command("go", "build", "-C", "../foreign/otlp", "-o", sender, ".").CombinedOutput(); err != nil {
 			t.Fatalf("building the sender: %v\n%s", err, out)
 		}
-		for _, args := range [][]string{{"cumulative", "shop-1=98"}, {"delta", "shop-2=10", "stranger=5"}} {
+		for _, args := range [][]string{{"grpc", "shop-1=98"}, {"delta", "shop-2=10", "stranger=5"}} {
 			cmd := exec.Command(sender, append([]string{"http://" + p.Address("otlp")}, args...)...)
 			cmd.Env = cleanEnv(t)
 			if err := cmd.Start(); err != nil {

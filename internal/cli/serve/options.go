@@ -46,7 +46,7 @@ func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
 	f.StringVar(&n.profile, "profile", "", "`name` of a profile with brokers and credentials, instead of the file's; see smartlb profile")
 	f.StringArrayVar(&n.listen, "listen", nil, "[NAME=]`address` that replaces a listener's; may be repeated")
 	f.StringVar(&n.admin, "admin", "", "`address` of API, /metrics, /healthz, /readyz (default "+config.DefaultAdmin+")")
-	f.StringVar(&n.otlp, "otlp", "", "`address` that takes metrics of instances by OTLP over HTTP, with the role collector (default none)")
+	f.StringVar(&n.otlp, "otlp", "", "`address` that takes metrics of instances by OTLP, with the role collector (default none)")
 	f.StringVar(&n.console, "console", "", "`address` of the web UI (default 127.0.0.1:8083)")
 	f.StringVar(&n.brokerListen, "broker-listen", "127.0.0.1:9092", "`address` of the embedded broker")
 	f.StringVar(&n.brokerInside, "broker-internal", "127.0.0.1:29092", "second `address` of the embedded broker, for containers and Connect; empty: none")

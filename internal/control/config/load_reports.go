@@ -51,9 +51,9 @@ type OTLP struct {
 	Metrics           ScrapeMetrics `yaml:"metrics"`           // which metrics have which meaning, at least one. A histogram counts as the number of its measurements; required
 }
 
-// OTLPReceiver is the receiver of metrics by OTLP over HTTP.
+// OTLPReceiver is the receiver of metrics by OTLP.
 type OTLPReceiver struct {
-	// address of the receiver: POST /v1/metrics. On an address other than loopback, the node starts only with
+	// address of the receiver, by HTTP (POST /v1/metrics) and gRPC. On an address other than loopback, the node starts only with
 	// `telemetry.otlp.token` or --insecure-listen; flag --otlp; default none: the node receives no metrics
 	Address string     `yaml:"address"`
 	Token   secret.Ref `yaml:"token"` // secret that senders put into the header `Authorization: Bearer ...`; default none

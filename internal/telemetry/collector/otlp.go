@@ -238,13 +238,13 @@ func (in *reading) sameMetric() bool {
 }
 
 // take uses one of the reports that an instance may send.
-func (in *received) take(now time.Time) bool {
-	in.tokens = min(burst, in.tokens+max(0, now.Sub(in.filled).Seconds()/perReport.Seconds()))
-	in.filled = now
-	if in.tokens < 1 {
+func (was *received) take(now time.Time) bool {
+	was.tokens = min(burst, was.tokens+max(0, now.Sub(was.filled).Seconds()/perReport.Seconds()))
+	was.filled = now
+	if was.tokens < 1 {
 		return false
 	}
-	in.tokens--
+	was.tokens--
 	return true
 }
 

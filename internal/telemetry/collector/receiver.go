@@ -68,8 +68,8 @@ type ReceiverConfig struct {
 	Log      *slog.Logger
 }
 
-// Receiver takes metrics of instances by OTLP over HTTP and publishes them as messages of the instances. It is an http.Handler for
-// POST /v1/metrics. Make it with NewReceiver. It has no goroutines.
+// Receiver takes metrics of instances by OTLP over HTTP or gRPC and publishes them as messages of the instances. It is an
+// http.Handler for POST /v1/metrics and, with HTTP/2, for the method Export of the MetricsService. Make it with NewReceiver. It has no goroutines.
 type Receiver struct {
 	cfg      ReceiverConfig
 	reports  reports
@@ -117,6 +117,10 @@ type refusal struct {
 }
 
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.URL.Path == pathGRPC {
+		r.serveGRPC(w, req)
+		return
+	}
 	contentType, _, _ := mime.ParseMediaType(req.Header.Get("Content-Type"))
 	asJSON := contentType == jsonType
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxReceipt)) // without it the server has its own
@@ -155,9 +159,6 @@ func (r *Receiver) take(req *http.Request, contentType string) ([]byte, *refusal
 	if req.Method != http.MethodPost {
 		return nil, &refusal{RequestMalformed, http.StatusMethodNotAllowed, codeInvalidArgument, "want POST"}
 	}
-	if no := r.authenticate(req); no != nil {
-		return nil, no
-	}
 	walk := otlpmetrics.Proto
 	switch contentType {
 	case protoType:
@@ -166,16 +167,33 @@ func (r *Receiver) take(req *http.Request, contentType string) ([]byte, *refusal
 	default:
 		return nil, &refusal{RequestMalformed, http.StatusUnsupportedMediaType, codeInvalidArgument, "want Content-Type " + protoType + " or " + jsonType}
 	}
-	select {
-	case r.slots <- struct{}{}:
-		defer func() { <-r.slots }()
-	default:
-		return nil, &refusal{RequestBusy, http.StatusServiceUnavailable, codeUnavailable, "too many requests at once"}
-	}
-	body, no := read(req)
+	leave, no := r.admit(req)
 	if no != nil {
 		return nil, no
 	}
+	defer leave()
+	body, no := read(req.Body, req.Header.Get("Content-Encoding"))
+	if no != nil {
+		return nil, no
+	}
+	return r.evaluate(body, walk, contentType == jsonType)
+}
+
+// admit returns nil if the sender may send now. leave ends that.
+func (r *Receiver) admit(req *http.Request) (leave func(), no *refusal) {
+	if no := r.authenticate(req); no != nil {
+		return nil, no
+	}
+	select {
+	case r.slots <- struct{}{}:
+		return func() { <-r.slots }, nil
+	default:
+		return nil, &refusal{RequestBusy, http.StatusServiceUnavailable, codeUnavailable, "too many requests at once"}
+	}
+}
+
+// evaluate publishes the metrics of a request. It returns the body of the response.
+func (r *Receiver) evaluate(body []byte, walk func([]byte, otlpmetrics.Visitor) error, asJSON bool) ([]byte, *refusal) {
 	r.walks <- struct{}{} // a walk takes no longer than its bytes
 	defer func() { <-r.walks }()
 	now := r.cfg.Wall()
@@ -191,7 +209,7 @@ func (r *Receiver) take(req *http.Request, contentType string) ([]byte, *refusal
 		found.out.note(result, one.points, why)
 	}
 	r.note(found.out, now)
-	return otlpmetrics.Partial(found.out.rejected, found.out.reason, contentType == jsonType), nil
+	return otlpmetrics.Partial(found.out.rejected, found.out.reason, asJSON), nil
 }
 
 // authenticate returns nil if the sender may send.
@@ -212,13 +230,13 @@ func tooLarge(text string) *refusal {
 }
 
 // read returns the decompressed body of a request.
-func read(req *http.Request) ([]byte, *refusal) {
+func read(from io.Reader, encoding string) ([]byte, *refusal) {
 	malformed := func(err error) *refusal {
 		return &refusal{RequestMalformed, http.StatusBadRequest, codeInvalidArgument, fmt.Sprintf("the body cannot be read: %v", err)}
 	}
-	limited := &io.LimitedReader{R: req.Body, N: maxBody + 1}
+	limited := &io.LimitedReader{R: from, N: maxBody + 1}
 	var in io.Reader = limited
-	switch encoding := strings.ToLower(req.Header.Get("Content-Encoding")); encoding {
+	switch strings.ToLower(encoding) {
 	case "", "identity":
 	case "gzip":
 		z, err := gzip.NewReader(limited)
@@ -227,7 +245,7 @@ func read(req *http.Request) ([]byte, *refusal) {
 		}
 		in = z
 	default:
-		return nil, &refusal{RequestMalformed, http.StatusUnsupportedMediaType, codeInvalidArgument, "want Content-Encoding gzip or none"}
+		return nil, &refusal{RequestMalformed, http.StatusUnsupportedMediaType, codeInvalidArgument, "want the encoding gzip or none"}
 	}
 	var body bytes.Buffer
 	n, err := io.Copy(&body, io.LimitReader(in, maxBody+1))

@@ -1,8 +1,8 @@
 // Command otlp sends metrics of instances with the SDK of OpenTelemetry for Go, once a second until it is ended.
 //
-//	otlp URL TEMPORALITY INSTANCE=BUSY ...
+//	otlp URL FORM INSTANCE=BUSY ...
 //
-// TEMPORALITY is cumulative or delta. BUSY is the number of busy workers of 100. Each instance has 10 requests in progress and
+// FORM is http, delta (HTTP with delta temporality) or grpc. BUSY is the number of busy workers of 100. Each instance has 10 requests in progress and
 // ends 20 requests per second, one of them with status 503. The other settings are those of the environment (OTEL_...).
 package main
 
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	api "go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/sdk/metric"
@@ -55,13 +56,20 @@ func main() {
 	}
 }
 
-// start returns a function that does a second's work of an instance.
-func start(ctx context.Context, id string, busy int64) (func(), error) {
+func newExporter(ctx context.Context) (metric.Exporter, error) {
 	options := []otlpmetrichttp.Option{otlpmetrichttp.WithEndpointURL(os.Args[1] + "/v1/metrics"), otlpmetrichttp.WithCompression(otlpmetrichttp.GzipCompression)}
-	if os.Args[2] == "delta" {
+	switch os.Args[2] {
+	case "grpc":
+		return otlpmetricgrpc.New(ctx, otlpmetricgrpc.WithEndpointURL(os.Args[1]), otlpmetricgrpc.WithCompressor("gzip"))
+	case "delta":
 		options = append(options, otlpmetrichttp.WithTemporalitySelector(func(metric.InstrumentKind) metricdata.Temporality { return metricdata.DeltaTemporality }))
 	}
-	exporter, err := otlpmetrichttp.New(ctx, options...)
+	return otlpmetrichttp.New(ctx, options...)
+}
+
+// start returns a function that does a second's work of an instance.
+func start(ctx context.Context, id string, busy int64) (func(), error) {
+	exporter, err := newExporter(ctx)
 	if err != nil {
 		return nil, err
 	}

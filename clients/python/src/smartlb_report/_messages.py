@@ -99,7 +99,7 @@ def _encode(message: Mapping[str, Any]) -> bytes:
 def _rounded(v: float | None, digits: int) -> float | None:
     if v is None:
         return None
-    scale = 10**digits
+    scale = 10.0**digits
     return math.floor(v * scale + 0.5) / scale
 
 

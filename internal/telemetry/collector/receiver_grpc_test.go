@@ -35,7 +35,7 @@ func TestMetricsByGRPC(t *testing.T) {
 	defer conn.Close()
 	client := service.NewMetricsServiceClient(conn)
 	var request service.ExportMetricsServiceRequest
-	body := `{"resourceMetrics": [` + resource("shop", "shop-1", x.gauge("http.server.active_requests", 3)) + "," + resource("shop", "ünknown 100%", x.gauge("a", 1)) + `]}`
+	body := `{"resourceMetrics": [` + resourceOf("shop", "shop-1", x.gauge("http.server.active_requests", 3)) + "," + resourceOf("shop", "ünknown 100%", x.gauge("a", 1)) + `]}`
 	if err := protojson.Unmarshal([]byte(body), &request); err != nil {
 		t.Fatal(err)
 	}

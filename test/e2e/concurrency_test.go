@@ -117,6 +117,9 @@ services:
 	if n := metric(t, p.Address("admin"), `smartlb_service_in_flight{service="s"}`); n != 1 {
 		t.Errorf("%v requests are in flight", n)
 	}
+	if out, errs, code := smartlb(t, "services", "--admin", p.Address("admin")); code != 0 || !strings.Contains(out, "1 of 1, 4 waiting") {
+		t.Errorf("smartlb services: %d %s\n%s", code, errs, out)
+	}
 	release()
 	wg.Wait()
 	at := func(path string) int64 {

@@ -52,11 +52,23 @@ func services(env *cli.Env) *cobra.Command {
 				if s.Insecure {
 					notes = append(notes, "insecure TLS")
 				}
-				t.Rows = append(t.Rows, []string{s.ID, s.Policy, rate(s.Rate), percent(s.ErrorRate), ms(s.MedianMs), fmt.Sprint(s.Active), fmt.Sprintf("%d/%d in", in, len(s.Instances)), strings.Join(notes, ", ")})
+				t.Rows = append(t.Rows, []string{s.ID, s.Policy, rate(s.Rate), percent(s.ErrorRate), ms(s.MedianMs), inFlight(s), fmt.Sprintf("%d/%d in", in, len(s.Instances)), strings.Join(notes, ", ")})
 			}
 			return t
 		},
 	}.Command(env)
+}
+
+// inFlight returns the requests in flight, with their limit and the requests that wait for it.
+func inFlight(s api.Service) string {
+	q := s.Queue
+	switch {
+	case q == nil:
+		return fmt.Sprint(s.Active)
+	case q.Waiting > 0:
+		return fmt.Sprintf("%d of %d, %d waiting", s.Active, q.Limit, q.Waiting)
+	}
+	return fmt.Sprintf("%d of %d", s.Active, q.Limit)
 }
 
 // optionalService reads the name of a service, which may be left out.

@@ -44,6 +44,9 @@ func FromDiscovery(services []Service, views []discovery.View) {
 
 func fromView(v keeper.ServiceView, t *trend.Trend, seconds int) Service {
 	s := Service{ID: v.ID, Policy: v.Policy, Panic: v.Panic, HealthCheck: v.HealthCheck, Insecure: v.Insecure, MedianMs: v.MedianMs, Active: v.Active, Instances: make([]Instance, 0, len(v.Instances))}
+	if q := v.Queue; q != nil {
+		s.Queue = &Queue{Limit: q.Limit, Waiting: q.Waiting, Adaptive: q.Adaptive}
+	}
 	weights, errors := 0.0, 0.0
 	for _, iv := range v.Instances {
 		in := FromInstance(iv)

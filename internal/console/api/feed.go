@@ -155,11 +155,16 @@ func sceneOf(o Overview) *scene {
 	for i, v := range o.Services {
 		shape.WriteString(v.ID + "\x00" + v.Policy + "\x00" + v.HealthCheck + "\x00" + strconv.FormatBool(v.Insecure) + "\x01")
 		v.Discovery.shape(&shape)
+		limit, waiting := 0.0, 0.0
+		if q := v.Queue; q != nil {
+			fmt.Fprint(&shape, "queue", q.Adaptive)
+			limit, waiting = float64(q.Limit), float64(q.Waiting)
+		}
 		panicking := 0.0
 		if v.Panic {
 			panicking = 1
 		}
-		s.services = append(s.services, []float64{float64(i), rounded(v.Rate), rounded(v.ErrorRate), rounded(v.MedianMs), float64(v.Active), panicking})
+		s.services = append(s.services, []float64{float64(i), rounded(v.Rate), rounded(v.ErrorRate), rounded(v.MedianMs), float64(v.Active), panicking, limit, waiting})
 		for j := range v.Instances {
 			in := &v.Instances[j]
 			shape.WriteString(in.ID + "\x00" + in.Address + "\x00")

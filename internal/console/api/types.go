@@ -59,8 +59,16 @@ type Service struct {
 	ErrorRate   float64    `json:"errorRate"`
 	MedianMs    float64    `json:"medianMs"` // work-normalised latency; 0: unknown
 	Active      int64      `json:"active"`
+	Queue       *Queue     `json:"queue,omitempty"` // nil: the requests in flight have no limit
 	Discovery   *Discovery `json:"discovery,omitempty"` // nil: the instances are those of the configuration
 	Instances   []Instance `json:"instances"`
+}
+
+// Queue is the limit of requests in flight of a service (services[].concurrency), and how many requests wait because of it.
+type Queue struct {
+	Limit    int  `json:"limit"` // at this moment; 0: no instance is in rotation
+	Waiting  int  `json:"waiting"`
+	Adaptive bool `json:"adaptive,omitempty"` // the limit follows the latency
 }
 
 // Discovery is the state of the sources of a service's instances.

@@ -21,10 +21,17 @@ type ServiceView struct {
 	Spillover      float64
 	Costs          picker.Costs // of requests to other zones; used if Spillover is 0
 	Active         int64
+	Queue          *QueueView // nil: the requests in flight have no limit
 	PoolRev        uint64
 	HealthCheck    string // "http /health", "tcp", or empty
 	Insecure       bool   // the certificates of the instances are not verified
 	Instances      []InstanceView
+}
+
+// QueueView is the limit of requests in flight of a service, and what waits because of it.
+type QueueView struct {
+	Limit, Waiting int  // Limit 0: no instance is in rotation
+	Adaptive       bool // the limit follows the latency
 }
 
 // InstanceView is one instance: its counters, the factors of its cost, and the sources of these factors. Times are zero
@@ -105,6 +112,10 @@ func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
 	v := ServiceView{
 		ID: s.config.ID, Policy: s.config.Policy, Panic: p.Panic, PanicThreshold: s.spec.Panic, MedianMs: p.MedianNs / 1e6, Spread: p.Spread, Spillover: s.spec.Spillover, Costs: s.spec.Costs,
 		Active: s.upstream.Active.Load(), PoolRev: p.Rev,
+	}
+	if s.upstream.Gate.Limited() {
+		n := s.upstream.Gate.Counts()
+		v.Queue = &QueueView{Limit: n.Limit, Waiting: n.Waiting, Adaptive: s.adaptive != nil}
 	}
 	v.Insecure = s.config.TLS != nil && s.config.TLS.Insecure
 	if h := s.config.HealthCheck; h != nil {

@@ -1406,7 +1406,7 @@ export interface components {
             node?: components["schemas"]["Node"];
             /** @description Absent: unchanged */
             alerts?: components["schemas"]["Alert"][];
-            /** @description Columns of a row: number, rate, errorRate, medianMs, active, panic (0 or 1) */
+            /** @description Columns of a row: number, rate, errorRate, medianMs, active, panic (0 or 1), limit and waiting of queue */
             services: number[][];
             /**
              * @description Columns of a row: number; requests and errors of the newest second; rate, errorRate, p50Ms, p95Ms, p99Ms,
@@ -1435,8 +1435,17 @@ export interface components {
             /** @description Work-normalised latency; 0: unknown */
             medianMs: number;
             active: number;
+            queue?: components["schemas"]["Queue"];
             discovery?: components["schemas"]["Discovery"];
             instances: components["schemas"]["Instance"][];
+        };
+        /** @description The limit of requests in flight of a service, and what waits because of it; absent: no limit */
+        Queue: {
+            /** @description At this moment; 0: no instance is in rotation */
+            limit: number;
+            waiting: number;
+            /** @description The limit follows the latency; absent: false */
+            adaptive?: boolean;
         };
         /** @description The state of the sources of a service's instances; absent: the instances are those of the configuration */
         Discovery: {

@@ -35,7 +35,7 @@ const start = (): Overview =>
     alerts: [],
     services: [
       { id: "s", policy: "adaptive", panic: false, rate: 2, errorRate: 0, medianMs: 1, active: 0, instances: [instance("a"), instance("b")] },
-      { id: "t", policy: "maglev", panic: false, rate: 0, errorRate: 0, medianMs: 0, active: 0, instances: [instance("c")] },
+      { id: "t", policy: "maglev", panic: false, rate: 0, errorRate: 0, medianMs: 0, active: 0, queue: { limit: 9, waiting: 0, adaptive: true }, instances: [instance("c")] },
     ],
   }) as unknown as Overview;
 
@@ -57,10 +57,12 @@ describe("the overview from its changes", () => {
 
   it("takes an instance's row, and leaves the others the objects they were", () => {
     const o = begin(start());
-    const next = apply(o, second(11, { instances: [row(2, 7, 7)], services: [[1, 7, 0, 3, 4, 1]] }));
+    const next = apply(o, second(11, { instances: [row(2, 7, 7)], services: [[1, 7, 0, 3, 4, 1, 6, 2]] }));
     const c = next.services[1]?.instances[0];
     expect([c?.id, c?.rate, c?.inFlight, c?.cost.total, c?.facts?.score, Date.parse(next.at) - (c?.factsAt ?? 0)]).toEqual(["c", 7, 4, 9, 0.5, 1000]);
     expect([next.services[1]?.panic, shareOf(must(next.services[1]), must(c))]).toEqual([true, 1]);
+    expect(next.services[1]?.queue).toEqual({ limit: 6, waiting: 2, adaptive: true });
+    expect(o.services[1]?.queue?.limit).toBe(9);
     expect(next.services[0]).toBe(o.services[0]);
     expect(next.node).toBe(o.node);
   });

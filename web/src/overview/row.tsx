@@ -58,7 +58,8 @@ export const ServiceLine = memo(function ServiceLine({ s, open, shown, toggle }:
         <Figure name="requests/s" value={rate(s.rate)} />
         <Figure name="errors" value={percent(s.errorRate)} tone={tone(s.errorRate)} />
         <Figure name="median" value={latencyMs(s.medianMs)} />
-        <Figure name="in flight" value={String(s.active)} />
+        <Figure name="in flight" value={s.queue ? `${s.active} of ${s.queue.limit}` : String(s.active)} />
+        {s.queue && s.queue.waiting > 0 && <Figure name="waiting" value={String(s.queue.waiting)} tone="warn-text" />}
       </dl>
       <span className="about">
         {shown < s.instances.length ? `${shown} of ` : ""}

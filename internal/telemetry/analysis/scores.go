@@ -184,6 +184,7 @@ func (t *Task) healthScore(v *view, verdict score.Verdict, now time.Time) event.
 		h.ErrorRate = event.Some(1)
 	}
 	h.RPS = rounded(i.rps(now))
+	h.Estimate = i.estimate
 	if v.selfOK {
 		h.Utilization = rounded(busy(v.self))
 		if c, ok := i.capacity.Value(); ok {

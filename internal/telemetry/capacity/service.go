@@ -104,7 +104,7 @@ func Sum(all []Instance, o Options) Summary {
 		s.zones(all, measured, o)
 		s.recommend(measured, o)
 	}
-	s.reason(measured)
+	s.reason(all, measured)
 	return s
 }
 
@@ -253,13 +253,22 @@ func (s *Summary) recommend(measured []Instance, o Options) {
 	}
 }
 
-func (s *Summary) reason(measured []Instance) {
+// why returns the reason of the first serving instance.
+func why(all []Instance) string {
+	i := slices.IndexFunc(all, func(i Instance) bool { return i.Serves })
+	if i < 0 || all[i].Estimate.Reason == "" {
+		return ""
+	}
+	return " (" + all[i].Estimate.Reason + ")"
+}
+
+func (s *Summary) reason(all, measured []Instance) {
 	var parts []string
 	switch {
 	case s.Serving == 0:
 		parts = append(parts, "no instance is in rotation")
 	case s.Measured == 0:
-		parts = append(parts, "no instance has an estimate")
+		parts = append(parts, "no instance has an estimate"+why(all))
 	case s.Measured < s.Serving:
 		parts = append(parts, fmt.Sprintf("%d of %d instances have no estimate", s.Serving-s.Measured, s.Serving))
 	}

@@ -35,7 +35,7 @@ func TestASummaryInOneSentence(t *testing.T) {
 		{"twelve equal ones", many(12, found(200, 50, "")), false, "carries 1,320 more requests/s; survives the loss of 8 of 12 instances at the present load", 4},
 		{"one", many(1, found(200, 100, "")), false, "carries 60 more requests/s; does not survive the loss of an instance at the present load", 1},
 		{"overload", many(2, found(100, 95, "")), false, "overloaded: 30 requests/s more than 80 % of its capacity", 3},
-		{"nothing known", many(3, unknown), false, "headroom unknown: no instance has an estimate", 0},
+		{"nothing known", many(3, unknown), false, "headroom unknown: no instance has an estimate (it has too few requests)", 0},
 		{"one without an estimate", append(many(3, found(200, 50, "")), unknown), false, "carries at least 280 more requests/s; survives the loss of at least 1 of 4 instances at the present load", 2},
 		{"too many without an estimate", append(many(3, unknown), found(100, 50, "")), false, "headroom unknown: 3 of 4 instances have no estimate; seen", 0},
 		{"seen rates only", many(4, seen), false, "carries at least 40 more requests/s; unknown whether it survives the loss of an instance", 0},

@@ -1,0 +1,166 @@
+package api
+
+import (
+	"cmp"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/smartlb/smartlb/internal/console/problem"
+	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/telemetry/capacity"
+)
+
+// Facts older than this say nothing: the analyzer itself forgets an instance after three minutes without reports.
+const (
+	maxLoadAge     = time.Minute
+	maxEstimateAge = 3 * time.Minute
+)
+
+// Estimate is how many requests per second an instance can carry.
+type Estimate struct {
+	Rate       *float64 `json:"rate"`            // requests per second; null: unknown
+	Bound      string   `json:"bound,omitempty"` // what limits it: utilization, cpu, latency, concurrency, seen
+	Confidence string   `json:"confidence"`      // none, low, medium, high
+	Reason     string   `json:"reason"`          // why the confidence is not higher, or why the capacity is unknown
+}
+
+// Capacity is what a service can carry. Rates are requests per second through all proxies; null: unknown.
+type Capacity struct {
+	Service     string             `json:"service"`
+	Text        string             `json:"text"`       // the summary in one sentence
+	Target      float64            `json:"target"`     // share of the capacity that may be used, 0..1
+	Confidence  string             `json:"confidence"` // none, low, medium, high
+	Reason      string             `json:"reason"`
+	Bound       string             `json:"bound,omitempty"`
+	Load        *float64           `json:"load"`
+	Capacity    *float64           `json:"capacity"` // at full use
+	Usable      *float64           `json:"usable"`   // at the target
+	Headroom    *float64           `json:"headroom"` // usable less load; negative: overload
+	AtLeast     bool               `json:"atLeast"`  // capacity, usable, headroom and survives are lower bounds
+	Serving     int                `json:"serving"`  // instances in rotation
+	Measured    int                `json:"measured"` // instances in rotation with an estimate
+	Survives    *int               `json:"survives"` // instances that may be lost at this load, the largest ones first
+	Zones       []ZoneLoss         `json:"zones"`    // empty: fewer than two zones
+	PerInstance *float64           `json:"perInstance"`
+	Recommended *int               `json:"recommended"` // instances for this load at the target
+	Instances   []InstanceCapacity `json:"instances"`
+}
+
+// ZoneLoss says whether a service survives the loss of a zone at the present load.
+type ZoneLoss struct {
+	Zone      string `json:"zone"`
+	Instances int    `json:"instances"`
+	Survives  string `json:"survives"` // yes, no, unknown
+}
+
+// InstanceCapacity is what one instance carries.
+type InstanceCapacity struct {
+	ID    string   `json:"id"`
+	Zone  string   `json:"zone,omitempty"`
+	State string   `json:"state"`
+	Load  *float64 `json:"load"`
+	Estimate
+}
+
+func fromEstimate(e event.CapacityEstimate) *Estimate {
+	if e.Confidence == "" { // an analyzer of an earlier version
+		return nil
+	}
+	return &Estimate{Rate: optional(e.RPS), Bound: e.Bound, Confidence: e.Confidence, Reason: e.Reason}
+}
+
+// byWeight are the policies that give each instance a share by its weight. The others give a slower one less.
+var byWeight = []string{"round_robin", "random", "ring_hash", "maglev"}
+
+// Summarize returns what a service can carry at a target, as package capacity defines it.
+func Summarize(s Service, target float64) (Capacity, capacity.Summary) {
+	c := Capacity{Service: s.ID, Target: target, Zones: []ZoneLoss{}, Instances: make([]InstanceCapacity, len(s.Instances))}
+	all := make([]capacity.Instance, len(s.Instances))
+	for n, i := range s.Instances {
+		view := InstanceCapacity{ID: i.ID, Zone: i.Tags["zone"], State: i.State, Estimate: Estimate{Confidence: capacity.None.String(), Reason: "the analyzer has no report about it"}}
+		one := capacity.Instance{Zone: view.Zone, Serves: i.State == "in" || i.State == "other-zone", Weight: i.Weight, Load: math.NaN()}
+		if f := i.Facts; f != nil {
+			if f.Rate != nil && f.AgeMs <= float64(maxLoadAge.Milliseconds()) {
+				view.Load, one.Load = f.Rate, *f.Rate
+			}
+			if f.Estimate != nil && f.AgeMs <= float64(maxEstimateAge.Milliseconds()) {
+				view.Estimate = *f.Estimate
+			}
+		}
+		one.Estimate.Reason, one.Estimate.Bound = view.Reason, view.Bound
+		one.Estimate.Confidence, _ = capacity.ParseConfidence(view.Confidence)
+		if view.Rate != nil {
+			one.Estimate.Rate = *view.Rate
+		}
+		all[n], c.Instances[n] = one, view
+	}
+	sum := capacity.Sum(all, capacity.Options{Target: target, Weights: slices.Contains(byWeight, s.Policy)})
+	c.set(sum)
+	return c, sum
+}
+
+func (c *Capacity) set(s capacity.Summary) {
+	c.Text, c.Confidence, c.Reason, c.Bound = s.Text(), s.Confidence.String(), s.Reason, s.Bound
+	c.Load, c.Headroom, c.AtLeast, c.Serving, c.Measured = unlessNaN(s.Load), unlessNaN(s.Headroom), s.AtLeast, s.Serving, s.Measured
+	c.Capacity, c.Usable, c.PerInstance = unlessZero(s.Capacity), unlessZero(s.Usable), unlessZero(s.PerOne)
+	c.Recommended = unlessZero(s.Recommend)
+	if s.Survives >= 0 {
+		c.Survives = &s.Survives
+	}
+	for _, z := range s.Zones {
+		c.Zones = append(c.Zones, ZoneLoss{Zone: z.Name, Instances: z.Instances, Survives: z.Survives})
+	}
+}
+
+func unlessNaN(v float64) *float64 {
+	if math.IsNaN(v) {
+		return nil
+	}
+	return &v
+}
+
+func unlessZero[T cmp.Ordered](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
+// capacities answers what the services can carry; with a name, only that one.
+func (s *Server) capacities(r *http.Request) (any, error) {
+	target, err := targetOf(r.URL.Query().Get("target"))
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.src.Overview(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	name, out := r.URL.Query().Get("service"), []Capacity{}
+	for _, v := range o.Services {
+		if name == "" || v.ID == name {
+			c, _ := Summarize(v, target)
+			out = append(out, c)
+		}
+	}
+	if name != "" && len(out) == 0 {
+		return nil, problem.Errorf(problem.NotFound, "there is no service %q", name)
+	}
+	return out, nil
+}
+
+// targetOf reads a share; empty: the default.
+func targetOf(text string) (float64, error) {
+	if text == "" {
+		return capacity.DefaultTarget, nil
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(v >= capacity.MinTarget && v <= capacity.MaxTarget) {
+		return 0, problem.Errorf(problem.Invalid, "target: want %v to %v, got %.20q", capacity.MinTarget, capacity.MaxTarget, text)
+	}
+	return v, nil
+}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"github.com/smartlb/smartlb/internal/base/readable"
 	"github.com/smartlb/smartlb/internal/console/api"
 	"github.com/smartlb/smartlb/internal/telemetry/capacity"
 )
@@ -39,6 +40,6 @@ func (c collector) capacity(s series) {
 // known sends a number unless it is unknown.
 func (s series) known(f *family, v *float64, labels ...string) {
 	if v != nil {
-		s.put(f, *v, labels...)
+		s.put(f, readable.Number(*v), labels...)
 	}
 }

@@ -27,8 +27,8 @@ func TestMetricsTellWhatAServiceCarries(t *testing.T) {
 		t.Errorf("without facts: got %v, want nothing but no confidence", got)
 	}
 	a.data.keeper.ObserveScore(event.HealthScore{
-		ServiceID: "user-service", InstanceID: "user-service-1", State: event.StatusHealthy, AsOf: time.Now(), Seq: 1, RPS: event.Some(100),
-		Estimate: event.CapacityEstimate{RPS: event.Some(500), Bound: "cpu", Confidence: "medium", Reason: "seen"},
+		ServiceID: "user-service", InstanceID: "user-service-1", State: event.StatusHealthy, AsOf: time.Now(), Seq: 1,
+		Estimate: event.CapacityEstimate{Load: event.Some(100), RPS: event.Some(500), Bound: "cpu", Confidence: "medium", Reason: "seen"},
 	})
 	want := map[string]float64{"requests_per_second": 500, "load_requests_per_second": 100, "headroom_requests_per_second": 300, "lower_bound": 0, "survivable_losses": 0, "recommended_instances": 1, "confidence": 2}
 	got := gathered()

@@ -34,7 +34,8 @@ type HealthScore struct {
 // CapacityEstimate is how many requests per second an instance can carry, and how far this may be trusted. Capacity, the
 // quotient of the latest reports, is another number: the picker shares requests by it.
 type CapacityEstimate struct {
-	RPS        Optional `json:"rps,omitzero"`                                                          // requests per second; absent: unknown
+	Load       Optional `json:"load,omitzero"`                                                         // requests per second from all proxies, over the latest ten seconds; absent: unknown
+	RPS        Optional `json:"rps,omitzero"`                                                          // requests per second that it can carry; absent: unknown
 	Bound      string   `json:"bound,omitempty" event:"enum=utilization|cpu|latency|concurrency|seen"` // what limits it; seen: a lower bound
 	Confidence string   `json:"confidence,omitempty" event:"enum=none|low|medium|high"`
 	Reason     string   `json:"reason,omitempty"` // why the confidence is not higher, or why the capacity is unknown

@@ -21,6 +21,7 @@ const (
 
 // Estimate is how many requests per second an instance can carry.
 type Estimate struct {
+	Load       *float64 `json:"load"`            // requests per second from all proxies; null: unknown
 	Rate       *float64 `json:"rate"`            // requests per second; null: unknown
 	Bound      string   `json:"bound,omitempty"` // what limits it: utilization, cpu, latency, concurrency, seen
 	Confidence string   `json:"confidence"`      // none, low, medium, high
@@ -58,10 +59,9 @@ type ZoneLoss struct {
 
 // InstanceCapacity is what one instance carries.
 type InstanceCapacity struct {
-	ID    string   `json:"id"`
-	Zone  string   `json:"zone,omitempty"`
-	State string   `json:"state"`
-	Load  *float64 `json:"load"`
+	ID    string `json:"id"`
+	Zone  string `json:"zone,omitempty"`
+	State string `json:"state"`
 	Estimate
 }
 
@@ -69,7 +69,7 @@ func fromEstimate(e event.CapacityEstimate) *Estimate {
 	if e.Confidence == "" { // an analyzer of an earlier version
 		return nil
 	}
-	return &Estimate{Rate: optional(e.RPS), Bound: e.Bound, Confidence: e.Confidence, Reason: e.Reason}
+	return &Estimate{Load: optional(e.Load), Rate: optional(e.RPS), Bound: e.Bound, Confidence: e.Confidence, Reason: e.Reason}
 }
 
 // byWeight are the policies that give each instance a share by its weight. The others give a slower one less.
@@ -81,17 +81,20 @@ func Summarize(s Service, target float64) (Capacity, capacity.Summary) {
 	all := make([]capacity.Instance, len(s.Instances))
 	for n, i := range s.Instances {
 		view := InstanceCapacity{ID: i.ID, Zone: i.Tags["zone"], State: i.State, Estimate: Estimate{Confidence: capacity.None.String(), Reason: "the analyzer has no report about it"}}
-		one := capacity.Instance{Zone: view.Zone, Serves: i.State == "in" || i.State == "other-zone", Weight: i.Weight, Load: math.NaN()}
+		one := capacity.Instance{ID: i.ID, Zone: view.Zone, Serves: i.State == "in" || i.State == "other-zone", Weight: i.Weight, Load: math.NaN()}
 		if f := i.Facts; f != nil {
-			if f.Rate != nil && f.AgeMs <= float64(maxLoadAge.Milliseconds()) {
-				view.Load, one.Load = f.Rate, *f.Rate
-			}
 			if f.Estimate != nil && f.AgeMs <= float64(maxEstimateAge.Milliseconds()) {
 				view.Estimate = *f.Estimate
+			}
+			if f.AgeMs > float64(maxLoadAge.Milliseconds()) {
+				view.Load = nil
 			}
 		}
 		one.Estimate.Reason, one.Estimate.Bound = view.Reason, view.Bound
 		one.Estimate.Confidence, _ = capacity.ParseConfidence(view.Confidence)
+		if view.Load != nil {
+			one.Load = *view.Load
+		}
 		if view.Rate != nil {
 			one.Estimate.Rate = *view.Rate
 		}

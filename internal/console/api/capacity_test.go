@@ -12,7 +12,7 @@ import (
 func carrying(id, zone string, load, capacity float64) api.Instance {
 	i := bare(id)
 	i.Weight, i.Tags = 1, map[string]string{"zone": zone}
-	i.Facts = &api.Facts{Reasons: []string{}, AgeMs: 1000, Rate: some(load), Estimate: &api.Estimate{Rate: some(capacity), Bound: "cpu", Confidence: "high", Reason: "seen"}}
+	i.Facts = &api.Facts{Reasons: []string{}, AgeMs: 1000, Estimate: &api.Estimate{Load: some(load), Rate: some(capacity), Bound: "cpu", Confidence: "high", Reason: "seen"}}
 	return i
 }
 
@@ -47,7 +47,7 @@ func TestCapacityOfServices(t *testing.T) {
 	}
 	for i, want := range []string{
 		"carries 220 more requests/s; survives the loss of 1 of 2 instances at the present load",
-		"carries at least 50 more requests/s; unknown whether it survives the loss of an instance",
+		"carries at least 100 more requests/s; unknown whether it survives the loss of an instance",
 		"carries 60 more requests/s; does not survive the loss of an instance at the present load",
 		"headroom unknown: no instance has an estimate (the analyzer has no report about it); no requests, or no reports about them",
 	} {

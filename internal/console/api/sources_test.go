@@ -28,7 +28,7 @@ func instance(id string) api.Instance {
 		Cost: api.Cost{Total: 1e12, LatencyFactor: 20, ErrorFactor: 587, Error: .98, Silence: 4, InFlight: 4, Capacity: 1.3, Veto: .4, SlowStart: .1, LatencyMs: 12},
 		Facts: &api.Facts{
 			Score: .1, State: event.StatusUnhealthy, Reasons: []string{"errors"}, AgeMs: 1200, Trust: .9, Capacity: some(120.0), ErrorRate: some(.5),
-			Utilization: some(.97), P95Ms: some(80.0), Rate: some(10.0), Estimate: &api.Estimate{Rate: some(90.0), Bound: "cpu", Confidence: "high", Reason: "seen"}, Ignored: map[string]uint64{"late": 3},
+			Utilization: some(.97), P95Ms: some(80.0), Estimate: &api.Estimate{Load: some(10.0), Rate: some(90.0), Bound: "cpu", Confidence: "high", Reason: "seen"}, Ignored: map[string]uint64{"late": 3},
 		},
 		Probe:     &api.Probe{State: "failing", At: noon, Status: 503, Body: "no", TookMs: .8},
 		DemoFault: &api.Fault{ErrorRate: 1, LatencyMs: 1},

@@ -140,7 +140,6 @@ type Facts struct {
 	ErrorRate   *float64          `json:"errorRate"`
 	Utilization *float64          `json:"utilization"`
 	P95Ms       *float64          `json:"p95Ms"`
-	Rate        *float64          `json:"rate,omitempty"` // requests per second from all proxies; nil: unknown
 	Estimate    *Estimate         `json:"estimate,omitempty"`
 	Ignored     map[string]uint64 `json:"ignored"`
 }

@@ -21,6 +21,9 @@ func (t *Task) observeCapacity(i *instance, m *event.MetricsAggregated) {
 	})
 	e := i.estimator.Estimate()
 	i.estimate = event.CapacityEstimate{Bound: e.Bound, Confidence: e.Confidence.String(), Reason: e.Reason}
+	if !math.IsNaN(rate) {
+		i.estimate.Load = event.Some(round(rate))
+	}
 	if e.Rate > 0 {
 		i.estimate.RPS = event.Some(significant(e.Rate))
 	}

@@ -114,7 +114,7 @@ func (e *Estimator) byResource() (best Estimate) {
 }
 
 func byLaw(l law, bound string) Estimate {
-	out := Estimate{Rate: l.capacity, Bound: bound, Confidence: Low, Reason: fmt.Sprintf("the highest load seen was %.0f %% of it", 100*l.highest)}
+	out := Estimate{Rate: l.capacity, Bound: bound, Confidence: Low, Reason: fmt.Sprintf("the highest load seen was %.0f %% of its capacity", 100*l.highest)}
 	if !l.split {
 		out.Reason += "; the load varied too little to separate the base load, so it may be higher"
 	}

@@ -21,6 +21,7 @@ const (
 
 // Instance is an instance of a service.
 type Instance struct {
+	ID       string
 	Zone     string  // empty: unknown
 	Serves   bool    // it may get requests
 	Weight   float64 // of a service whose policy gives each instance a share by weight
@@ -277,7 +278,7 @@ func (s *Summary) reason(all, measured []Instance) {
 	}
 	if s.Confidence > None {
 		weakest := slices.MinFunc(measured, func(a, b Instance) int { return cmp.Compare(a.Estimate.Confidence, b.Estimate.Confidence) })
-		parts = append(parts, weakest.Estimate.Reason)
+		parts = append(parts, weakest.ID+": "+weakest.Estimate.Reason)
 	}
 	s.Reason = strings.Join(parts, "; ")
 }

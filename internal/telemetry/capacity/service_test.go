@@ -9,7 +9,7 @@ import (
 
 // found is an instance with a known limit that gets a load.
 func found(rate, load float64, zone string) Instance {
-	return Instance{Zone: zone, Serves: true, Weight: 1, Load: load, Estimate: Estimate{Rate: rate, Bound: ByCPU, Confidence: High, Reason: "seen"}}
+	return Instance{ID: "i", Zone: zone, Serves: true, Weight: 1, Load: load, Estimate: Estimate{Rate: rate, Bound: ByCPU, Confidence: High, Reason: "seen"}}
 }
 
 func many(n int, i Instance) (out []Instance) {
@@ -21,7 +21,7 @@ func many(n int, i Instance) (out []Instance) {
 
 func TestASummaryInOneSentence(t *testing.T) {
 	unknown := Instance{Serves: true, Weight: 1, Load: 50, Estimate: Estimate{Reason: "it has too few requests"}}
-	seen := Instance{Serves: true, Weight: 1, Load: 50, Estimate: Estimate{Rate: 60, Bound: BySeen, Confidence: Low, Reason: "seen"}}
+	seen := Instance{ID: "i", Serves: true, Weight: 1, Load: 50, Estimate: Estimate{Rate: 60, Bound: BySeen, Confidence: Low, Reason: "seen"}}
 	draining := found(1000, 10, "")
 	draining.Serves = false
 	silent := found(100, math.NaN(), "")
@@ -37,11 +37,11 @@ func TestASummaryInOneSentence(t *testing.T) {
 		{"overload", many(2, found(100, 95, "")), false, "overloaded: 30 requests/s more than 80 % of its capacity", 3},
 		{"nothing known", many(3, unknown), false, "headroom unknown: no instance has an estimate (it has too few requests)", 0},
 		{"one without an estimate", append(many(3, found(200, 50, "")), unknown), false, "carries at least 280 more requests/s; survives the loss of at least 1 of 4 instances at the present load", 2},
-		{"too many without an estimate", append(many(3, unknown), found(100, 50, "")), false, "headroom unknown: 3 of 4 instances have no estimate; seen", 0},
+		{"too many without an estimate", append(many(3, unknown), found(100, 50, "")), false, "headroom unknown: 3 of 4 instances have no estimate; i: seen", 0},
 		{"seen rates only", many(4, seen), false, "carries at least 40 more requests/s; unknown whether it survives the loss of an instance", 0},
 		{"load of an instance that drains counts, its capacity does not", append(many(1, found(100, 40, "")), draining), false, "carries 30 more requests/s; does not survive the loss of an instance at the present load", 1},
 		{"nobody in rotation", []Instance{draining}, false, "headroom unknown: no instance is in rotation", 0},
-		{"no load known", many(2, silent), false, "headroom unknown: no requests, or no reports about them; seen", 0},
+		{"no load known", many(2, silent), false, "headroom unknown: no requests, or no reports about them; i: seen", 0},
 		{"none", nil, false, "headroom unknown: no instance is in rotation", 0},
 		{"mixed sizes share by capacity", []Instance{found(100, 50, ""), found(400, 50, "")}, false, "carries 300 more requests/s; does not survive the loss of an instance at the present load", 1},
 		{"mixed sizes share by weight", []Instance{found(100, 50, ""), found(400, 50, "")}, true, "carries 60 more requests/s; does not survive the loss of an instance at the present load", 2},

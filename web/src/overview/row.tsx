@@ -1,5 +1,6 @@
 import { memo } from "react";
 import type { LiveInstance, LiveService } from "../live/feed";
+import { bounded, confidence, toneOf, useCapacity } from "../ui/capacity";
 import { age, dash, latency, latencyMs, percent, rate, score, wholePercent } from "../ui/format";
 import { WarnIcon } from "../ui/icons";
 import { Link } from "../ui/link";
@@ -59,6 +60,7 @@ export const ServiceLine = memo(function ServiceLine({ s, open, shown, toggle }:
         <Figure name="errors" value={percent(s.errorRate)} tone={tone(s.errorRate)} />
         <Figure name="median" value={latencyMs(s.medianMs)} />
         <Figure name="in flight" value={String(s.active)} />
+        <Headroom service={s.id} />
       </dl>
       <span className="about">
         {shown < s.instances.length ? `${shown} of ` : ""}
@@ -75,6 +77,19 @@ export const ServiceLine = memo(function ServiceLine({ s, open, shown, toggle }:
     </div>
   );
 });
+
+/** How many more requests/s the service carries, with a link to why. */
+function Headroom({ service }: { service: string }) {
+  const c = useCapacity(service);
+  return (
+    <div>
+      <dt>headroom</dt>
+      <dd className={c ? toneOf(c) : ""} title={c && `${c.text} (${confidence(c.confidence)})`}>
+        {c ? <Link href={paths.capacity(service)}>{bounded(c.headroom, c.atLeast)}</Link> : dash}
+      </dd>
+    </div>
+  );
+}
 
 function Figure({ name, value, tone = "" }: { name: string; value: string; tone?: string }) {
   return (

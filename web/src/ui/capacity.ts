@@ -1,0 +1,40 @@
+import { useQuery } from "@tanstack/react-query";
+import { type Capacity, get } from "../api/client";
+import { count, dash, rate } from "./format";
+
+/** What the services can carry. The analyzer measures it every ten seconds. */
+export const capacities = { queryKey: ["capacity"], queryFn: ({ signal }: { signal: AbortSignal }) => get<Capacity[]>("/capacity", signal), refetchInterval: 10_000, retry: false };
+
+/** What one service can carry; undefined before the first answer, and if this node has none. */
+export function useCapacity(service: string): Capacity | undefined {
+  return useQuery({ ...capacities, select: (all: Capacity[]) => all.find((c) => c.service === service) }).data;
+}
+
+type Level = Capacity["confidence"];
+
+/** A rate that may be a lower bound: "≥ 1 240". */
+export function bounded(v: number | null, atLeast: boolean): string {
+  if (v === null) return "unknown";
+  const text = Math.abs(v) < 10 ? rate(v) : count(Math.round(v));
+  return atLeast ? `≥ ${text}` : text;
+}
+
+/** How many instances a service may lose; a lower bound of none says nothing. */
+export function losses(c: Capacity): string {
+  if (c.survives === null || (c.survives === 0 && c.atLeast)) return "unknown";
+  return `${c.atLeast ? "≥ " : ""}${c.survives} of ${c.serving}`;
+}
+
+/** The colour class of a service: overloaded, without reserve, or not known. The words are always shown too. */
+export function toneOf(c: Capacity): "bad-text" | "warn-text" | "muted" | "" {
+  if (c.headroom === null) return "muted";
+  if (c.headroom < 0) return "bad-text";
+  return c.survives === 0 && !c.atLeast && c.serving > 1 ? "warn-text" : "";
+}
+
+export const confidence = (level: Level): string => (level === "none" ? "no estimate" : `${level} confidence`);
+
+/** What limits an instance. */
+export function limitedBy(bound: Capacity["bound"]): string {
+  return bound === undefined ? dash : bound === "seen" ? "unknown" : bound === "cpu" ? "CPU" : bound;
+}

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+
 	"github.com/smartlb/smartlb/internal/base/readable"
 	"github.com/smartlb/smartlb/internal/console/api"
 	"github.com/smartlb/smartlb/internal/telemetry/capacity"
@@ -16,6 +18,11 @@ var (
 	familyRecommended  = gauge("smartlb_service_capacity_recommended_instances", "Instances for the present load at 80 % of their capacity. No series: unknown.", "service")
 	familyConfidence   = gauge("smartlb_service_capacity_confidence", "How far these numbers may be trusted: 0 unknown, 1 low, 2 medium, 3 high.", "service")
 )
+
+// capacity is api.Sources.Capacity of a node with the role proxy.
+func (a *App) capacity(_ context.Context, service string, target float64) ([]api.Capacity, error) {
+	return api.CapacityOf(api.FromViewsOf(a.data.keeper.Views(), a.data.trend, 1), service, target)
+}
 
 // capacity sends the series of what services can carry.
 func (c collector) capacity(s series) {

@@ -24,7 +24,7 @@ func (a *App) sources() api.Sources {
 	}
 	if a.data != nil {
 		s.Override = a.override
-		s.Overview, s.Moment, s.Explain, s.Past = a.overview, a.moment, a.explain, a.past
+		s.Overview, s.Moment, s.Explain, s.Past, s.Capacity = a.overview, a.moment, a.explain, a.past, a.capacity
 	} else if a.o.Kafka {
 		a.proxies.Sources(&s)
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"net/http"
 	"slices"
@@ -133,18 +134,10 @@ func unlessZero[T cmp.Ordered](v T) *T {
 	return &v
 }
 
-// capacities answers what the services can carry; with a name, only that one.
-func (s *Server) capacities(r *http.Request) (any, error) {
-	target, err := targetOf(r.URL.Query().Get("target"))
-	if err != nil {
-		return nil, err
-	}
-	o, err := s.src.Overview(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	name, out := r.URL.Query().Get("service"), []Capacity{}
-	for _, v := range o.Services {
+// CapacityOf returns what services can carry at a target, as Sources.Capacity.
+func CapacityOf(services []Service, name string, target float64) ([]Capacity, error) {
+	out := []Capacity{}
+	for _, v := range services {
 		if name == "" || v.ID == name {
 			c, _ := Summarize(v, target)
 			out = append(out, c)
@@ -156,14 +149,22 @@ func (s *Server) capacities(r *http.Request) (any, error) {
 	return out, nil
 }
 
-// targetOf reads a share; empty: the default.
-func targetOf(text string) (float64, error) {
+func (s *Server) capacities(r *http.Request) (any, error) {
+	target, err := ParseTarget(r.URL.Query().Get("target"))
+	if err != nil {
+		return nil, problem.New(problem.Invalid, err, "")
+	}
+	return s.src.Capacity(r.Context(), r.URL.Query().Get("service"), target)
+}
+
+// ParseTarget reads the share of the capacity that may be used; empty: the default.
+func ParseTarget(text string) (float64, error) {
 	if text == "" {
 		return capacity.DefaultTarget, nil
 	}
 	v, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(v >= capacity.MinTarget && v <= capacity.MaxTarget) {
-		return 0, problem.Errorf(problem.Invalid, "target: want %v to %v, got %.20q", capacity.MinTarget, capacity.MaxTarget, text)
+		return 0, fmt.Errorf("target: want %v to %v, got %.20q", capacity.MinTarget, capacity.MaxTarget, text)
 	}
 	return v, nil
 }

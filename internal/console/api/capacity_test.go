@@ -29,7 +29,9 @@ func TestCapacityOfServices(t *testing.T) {
 		{ID: "weights", Policy: "round_robin", Instances: []api.Instance{carrying("a", "a", 50, 100), carrying("b", "a", 50, 400)}},
 		{ID: "nothing", Policy: "adaptive", Instances: []api.Instance{bare("a")}},
 	}
-	src := api.Sources{Overview: func(context.Context) (api.Overview, error) { return api.Overview{Services: services}, nil }}
+	src := api.Sources{Capacity: func(_ context.Context, service string, target float64) ([]api.Capacity, error) {
+		return api.CapacityOf(services, service, target)
+	}}
 	ask := func(query string) (int, []api.Capacity, []byte) {
 		status, h, body := call(src, "GET", "/api/v1/capacity"+query, "")
 		describe(t).answer("GET", "/api/v1/capacity", status, h.Get("Content-Type"), body)

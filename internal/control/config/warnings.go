@@ -332,9 +332,10 @@ func (c *checker) listening(d Document) {
 	}
 	c.open("console.address", d.Console.Address, len(d.Console.Users) > 0 || d.Console.OIDC.Issuer != "")
 	c.open("admin.address", d.Admin.Address, len(d.Console.Users) > 0 || d.Console.OIDC.Issuer != "" || d.Admin.Token != "")
-	admin, console := place{"admin.address", d.Admin.Address}, place{"console.address", d.Console.Address}
-	for _, p := range []place{admin, console} {
-		for _, other := range append(slices.Clone(listeners), admin) {
+	c.open("scaler.address", d.Scaler.Address, d.Scaler.TLS.ClientCA != "")
+	admin, console, scaler := place{"admin.address", d.Admin.Address}, place{"console.address", d.Console.Address}, place{"scaler.address", d.Scaler.Address}
+	for _, p := range []place{admin, console, scaler} {
+		for _, other := range append(slices.Clone(listeners), admin, console) {
 			if p == other {
 				break
 			}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -22,5 +23,17 @@ func TestMistakesInScalerAreNamed(t *testing.T) {
 		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 			t.Errorf("%s: got %v, want %q", tc.scaler, err, tc.want)
 		}
+	}
+}
+
+func TestTheExampleOfCapacityIsAccepted(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/capacity.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "```yaml\n")
+	text, _, _ = strings.Cut(text, "```")
+	if d, err := Parse([]byte(text)); err != nil || d.Scaler.Address != ":8085" || d.Scaler.TLS.ClientCA == "" {
+		t.Errorf("%+v, %v", d.Scaler, err)
 	}
 }

@@ -2,9 +2,13 @@ package capacity
 
 import "math"
 
+// windowSeconds is the length of a window for the noise of its rate.
+const windowSeconds = 10
+
 const (
 	minUse    = 0.02 // utilization below which its quotient with the rate is noise
 	minSpread = 1.25 // highest rate over lowest from which the base load can be separated
+	beyond    = 8    // and by how many standard deviations of a random number of requests it must exceed it
 	maxLawErr = 0.5  // relative error from which a utilization does not follow the rate
 	sustained = 3    // windows at a rate that show that it can be carried
 	slowSeen  = 2    // times its base latency up to which an instance carries its load
@@ -59,7 +63,7 @@ func (e *Estimator) law(r resource) (law, bool) {
 		return law{}, false
 	}
 	l.demand = sxu / sxx
-	if mx := sx / w; high >= minSpread*low {
+	if mx := sx / w; high >= minSpread*low && high-low >= beyond*math.Sqrt(high/windowSeconds) {
 		spread := sxx - sx*mx
 		d := (sxu - su*mx) / spread
 		if !(d > 0) {

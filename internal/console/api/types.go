@@ -140,7 +140,7 @@ type Facts struct {
 	ErrorRate   *float64          `json:"errorRate"`
 	Utilization *float64          `json:"utilization"`
 	P95Ms       *float64          `json:"p95Ms"`
-	Estimate    *Estimate         `json:"estimate,omitempty"`
+	Estimate    *Estimate         `json:"-"` // only for Summarize: with 5,000 instances it would double the size of an overview
 	Ignored     map[string]uint64 `json:"ignored"`
 }
 

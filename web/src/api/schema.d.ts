@@ -1563,20 +1563,8 @@ export interface components {
             errorRate: number | null;
             utilization: number | null;
             p95Ms: number | null;
-            estimate?: components["schemas"]["Estimate"];
             /** @description Messages of the last minute that the proxy ignored */
             ignored: components["schemas"]["Counts"];
-        };
-        /** @description How many requests per second an instance can carry */
-        Estimate: {
-            /** @description Requests per second from all proxies; null: unknown */
-            load: number | null;
-            /** @description Requests per second; null: unknown */
-            rate: number | null;
-            bound?: components["schemas"]["CapacityBound"];
-            confidence: components["schemas"]["Confidence"];
-            /** @description Why the confidence is not higher, or why the capacity is unknown */
-            reason: string;
         };
         /**
          * @description What limits the capacity; seen: the limit is unknown, and the capacity is the highest rate that was carried, a lower bound

@@ -31,56 +31,74 @@ command -v shfmt >/dev/null 2>&1 || missing "shfmt of the scripts" "shfmt"
 
 scripts/web.sh
 
-# Tests with processes and browsers mostly wait and take the longest. They run beside everything else, in a process group
-# of their own, and their output comes at the end.
-end_to_end=$(mktemp)
-set -m
-go test "${race[@]}" -cover -timeout 50m -parallel 4 ./test/e2e >"$end_to_end" 2>&1 &
-running=$!
-set +m
-trap 'kill -- "-$running" 2>/dev/null || true; rm -f "$end_to_end"' EXIT
+# beside NAME COMMAND ... starts a command that runs beside the others, in a process group of its own. Its output comes at
+# the end.
+names=() pids=() outputs=()
+end_beside() {
+	for pid in "${pids[@]}"; do kill -- "-$pid" 2>/dev/null || true; done
+	rm -f "${outputs[@]}"
+}
+trap end_beside EXIT
+beside() {
+	names+=("$1")
+	outputs+=("$(mktemp)")
+	set -m
+	"${@:2}" >"${outputs[-1]}" 2>&1 &
+	pids+=("$!")
+	set +m
+}
+passed=true
+check() { "$@" || passed=false; } # a failure does not hide those of later steps
+step() { echo "== $1, from $((SECONDS / 60)) min $((SECONDS % 60)) s"; }
 
+# Tests with processes and browsers mostly wait and take the longest.
+beside "processes and browsers${race[*]:+, with the race detector}" go test "${race[@]}" -cover -timeout 50m -parallel 4 ./test/e2e
+slow=(./test/soak ./test/crash ./test/hostile ./bench/volume)
+beside "a soak, kills, hostile input, volumes${race[*]:+, with the race detector}" go test "${race[@]}" -timeout 25m -p 2 "${slow[@]}"
+
+step "lint"
 scripts/lint.sh
 
 # In CI, property tests use one fixed seed, so that a run can be repeated.
 # Elsewhere the seed comes from the clock, so that every run tests other cases.
 # make soak runs them for a long time.
 mapfile -t properties < <(git grep -l --untracked 'pgregory.net/rapid' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|')
-mapfile -t others < <(go list -f '{{.Dir}}' ./... | sed "s|^$PWD|.|" | grep -vxF -f <(printf '%s\n' ./test/e2e "${properties[@]}"))
+mapfile -t others < <(go list -f '{{.Dir}}' ./... | sed "s|^$PWD|.|" | grep -vxF -f <(printf '%s\n' ./test/e2e "${slow[@]}" "${properties[@]}"))
 seed=()
 [ "${CI:-}" = true ] && seed=(-rapid.seed=1)
 
-echo "== properties"
-go test -cover -timeout 10m "${properties[@]}" "${seed[@]}"
+step "properties"
+check go test -p 4 -cover -timeout 10m "${properties[@]}" "${seed[@]}"
 if [ ${#race[@]} -gt 0 ]; then
 	# The race detector makes a case five times as long, and finds its races in the first cases.
-	echo "== the same packages with the race detector, a tenth of the cases"
-	go test "${race[@]}" -timeout 25m "${properties[@]}" -rapid.checks=10 "${seed[@]}"
+	step "the same packages with the race detector, a tenth of the cases"
+	check go test -p 4 "${race[@]}" -timeout 25m "${properties[@]}" -rapid.checks=10 "${seed[@]}"
 fi
-echo "== all other packages${race[*]:+ with the race detector}"
-go test "${race[@]}" -cover -timeout 25m "${others[@]}"
+step "all other packages${race[*]:+ with the race detector}"
+check go test -p 4 "${race[@]}" -cover -timeout 25m "${others[@]}"
 
-echo "== the data plane over TLS"
-go test "${race[@]}" -timeout 10m ./internal/dataplane/proxy -tls
+step "the data plane over TLS"
+check go test "${race[@]}" -timeout 10m ./internal/dataplane/proxy -tls
 
-echo "== the portable data plane (build tag smartlb_portable)"
-go test -tags smartlb_portable -timeout 10m ./internal/dataplane/proxy/...
+step "the portable data plane (build tag smartlb_portable)"
+check go test -tags smartlb_portable -timeout 10m ./internal/dataplane/proxy/...
 
-echo "== what the race detector hides or slows down: system calls and allocations of a request, the largest texts"
-go test -timeout 10m -run '^(TestSystemCallsPerRequest|TestSteadyStateAllocatesNothing|TestTheStackStaysSmall)$' ./internal/dataplane/proxy ./internal/base/yamlsafe
+step "what the race detector hides or slows down: system calls and allocations of a request, the largest texts"
+check go test -timeout 10m -run '^(TestSystemCallsPerRequest|TestSteadyStateAllocatesNothing|TestTheStackStaysSmall)$' ./internal/dataplane/proxy ./internal/base/yamlsafe
 
-echo "== fuzzing what clients send, 20 s each"
+step "fuzzing what clients send, 20 s each"
 for target in h2:FuzzConn h2:FuzzHead proxyproto:FuzzParse certs:FuzzHello; do
-	go test -run '^$' -fuzz "^${target#*:}\$" -parallel 1 -fuzztime 20s -fuzzminimizetime 20x "./internal/dataplane/${target%:*}"
+	check go test -run '^$' -fuzz "^${target#*:}\$" -parallel 1 -fuzztime 20s -fuzzminimizetime 20x "./internal/dataplane/${target%:*}"
 done
 
-echo "== darwin compiles"
-GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/smartlb
+step "darwin compiles"
+check env GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/smartlb
 
-echo "== processes and browsers${race[*]:+, with the race detector}"
-passed=true
-wait "$running" || passed=false
-cat "$end_to_end"
+for i in "${!pids[@]}"; do
+	wait "${pids[i]}" || passed=false
+	step "the end of: ${names[i]}"
+	cat "${outputs[i]}"
+done
 $passed || exit 1
 
 if [ ${#left_out[@]} -gt 0 ]; then

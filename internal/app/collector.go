@@ -18,6 +18,9 @@ func (a *App) newCollector() (err error) {
 	if a.fleet, err = loads.NewFleet(a.kafka, a.node, nodes.NewWatch(a.kafka), a.o.Log); err != nil {
 		return err
 	}
+	if a.data == nil {
+		a.members = a.newMembers()
+	}
 	a.collector = loads.New(loads.Config{
 		Node: a.node, Services: a.services, Nodes: a.fleet.Nodes, Sender: a.producer, Wall: time.Now, Log: a.o.Log,
 	})
@@ -29,10 +32,15 @@ func (a *App) services() []config.Service {
 	if a.data != nil {
 		return a.data.keeper.Services()
 	}
-	return a.fleet.Services()
+	return a.members.all()
 }
 
 func (a *App) startCollector(acts *actors) {
-	acts.start("nodes with the role collector", func(ctx context.Context) error { return a.fleet.Run(ctx, a.data == nil) }, nil)
+	var published func([]config.Service)
+	if a.members != nil {
+		published = a.members.set
+		acts.start("discovery for load reports", a.members.run, nil)
+	}
+	acts.start("nodes with the role collector", func(ctx context.Context) error { return a.fleet.Run(ctx, published) }, nil)
 	acts.start("collector", a.asOwner(a.collector.Run), nil)
 }

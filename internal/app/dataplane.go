@@ -107,8 +107,8 @@ func newDataPlane(a *App) (*dataPlane, error) {
 		AllowDown: func(t probe.Target) bool { return d.keeper.AllowDown(t) }, Log: a.o.Log,
 	})
 	d.keeper = keeper.New(keeper.Config{
-		Zone: a.o.Document.Identity.Zone,
-		Now:  a.now, Wall: time.Now, Reporter: event.ReporterProxy(a.node), OnChange: changed, Check: d.prober.Check, Log: a.o.Log,
+		Zone: a.o.Document.Identity.Zone, Region: a.o.Document.Identity.Region,
+		Now: a.now, Wall: time.Now, Reporter: event.ReporterProxy(a.node), OnChange: changed, Check: d.prober.Check, Log: a.o.Log,
 	})
 	d.discovery = a.newDiscovery(d)
 	d.dispatcher = dispatch.New(dispatch.Config{

@@ -13,6 +13,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/control/discovery"
+	"github.com/smartlb/smartlb/internal/control/keeper"
 	"github.com/smartlb/smartlb/internal/dataplane/trend"
 	"github.com/smartlb/smartlb/internal/event"
 )
@@ -20,7 +21,7 @@ import (
 // newDiscovery returns the manager of the sources of instances.
 func (a *App) newDiscovery(d *dataPlane) *discovery.Manager {
 	cfg := discovery.Config{
-		Node: a.o.Document.Discovery, Now: time.Now, Down: d.keeper.Down, Own: (&ownAddresses{a: a, now: time.Now}).has, Changed: a.instancesChanged, Log: a.o.Log,
+		Node: a.o.Document.Discovery, Now: time.Now, Standings: standings(d.keeper), Own: (&ownAddresses{a: a, now: time.Now}).has, Changed: a.instancesChanged, Log: a.o.Log,
 	}
 	if a.o.Kafka {
 		d.registrations = discovery.NewRegistrations()
@@ -215,4 +216,20 @@ func (a *App) Listening() []string {
 		out = append(out, w.listener.Addr().String())
 	}
 	return out
+}
+
+// standings returns what a keeper knows about the work of the instances of services.
+func standings(k *keeper.Keeper) func(service string) func(id string) discovery.Standing {
+	return func(service string) func(id string) discovery.Standing {
+		working, down := k.Standings(service)
+		return func(id string) discovery.Standing {
+			switch {
+			case down[id]:
+				return discovery.Down
+			case working[id]:
+				return discovery.Working
+			}
+			return discovery.Unproven
+		}
+	}
 }

@@ -122,6 +122,7 @@ func appendCandidate(dst []byte, c *Candidate) []byte {
 	dst = appendOptional(dst, 0, `"fleetErrorRate":`, c.FleetErrorRate)
 	dst = appendOptional(dst, 0, `"capacity":`, c.Capacity)
 	dst = appendFloat(dst, `,"weight":`, c.Weight)
+	dst = appendSome(dst, `,"distance":`, c.Distance)
 	dst = appendFloat(dst, `,"slowStart":`, c.SlowStart)
 	dst = appendFloat(dst, `,"silence":`, c.Silence)
 	dst = appendFloat(dst, `,"trust":`, c.Trust)

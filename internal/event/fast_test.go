@@ -208,7 +208,7 @@ func TestRoutingDecisionByHandIsGeneric(t *testing.T) {
 func TestAppendRoutingDecisionAllocatesNothing(t *testing.T) {
 	d := RoutingDecision{
 		Timestamp: time.Unix(1, 0), Node: "n", Kind: KindDecision, RequestID: "r", ServiceID: "s", Policy: "adaptive",
-		Candidates: []Candidate{{InstanceID: "a", LatencyMs: Some(2)}, {InstanceID: "b", Cost: 1.5}},
+		Candidates: []Candidate{{InstanceID: "a", LatencyMs: Some(2)}, {InstanceID: "b", Cost: 1.5, Distance: "region"}},
 		Excluded:   []Exclusion{{InstanceID: "c", Reason: "ejected", Until: time.Unix(2, 0)}},
 		Outcome:    Outcome{Status: 200, Sent: true, HeadMs: Some(1)},
 	}

@@ -52,8 +52,9 @@ type Candidate struct {
 	LatencyFactor  float64  `json:"latencyFactor"`
 	ErrorRate      float64  `json:"errorRate" event:"ratio"`
 	FleetErrorRate Optional `json:"fleetErrorRate,omitzero" event:"ratio"`
-	Capacity       Optional `json:"capacity,omitzero"` // relative to the pool's mean
-	Weight         float64  `json:"weight"`
+	Capacity       Optional `json:"capacity,omitzero"`  // relative to the pool's mean
+	Weight         float64  `json:"weight"`             // with another zone's part or cost
+	Distance       string   `json:"distance,omitempty"` // zone or region: it is in another one than the node
 	SlowStart      float64  `json:"slowStart" event:"ratio"`
 	Silence        float64  `json:"silence"`
 	Trust          float64  `json:"trust" event:"ratio"`

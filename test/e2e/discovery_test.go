@@ -5,9 +5,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +18,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/smartlb/smartlb/internal/test/consultest"
 )
 
 // fleet is a service whose instances come and go. Its list is in a file or at a server.
@@ -149,22 +153,41 @@ func (n *names) records(texts ...string) {
 
 // list answers with a record for each target of a list.
 func (n *names) list(list string) {
-	var groups []struct{ Targets []string }
-	if err := json.Unmarshal([]byte(list), &groups); err != nil {
-		n.t.Error(err)
-	}
 	records := []string{"x.test. 1 IN A 127.0.0.1"}
-	for _, g := range groups {
-		for _, target := range g.Targets {
-			_, port, _ := net.SplitHostPort(target)
-			records = append(records, "app.test. 1 IN SRV 0 0 "+port+" x.test.")
-		}
+	for _, target := range targetsOf(n.t, list) {
+		_, port, _ := net.SplitHostPort(target)
+		records = append(records, "app.test. 1 IN SRV 0 0 "+port+" x.test.")
 	}
 	n.records(records...)
 }
 
-// TestInstancesComeAndGo: a rolling restart of 60 instances behind a file, behind a server and behind a name, and each way in
-// which these can fail, cost no request. The alert fires and ends, each join and leave is in the audit log, and a node that starts while its
+// entries returns a list as Consul gives it.
+func entries(t *testing.T, list string) string {
+	var all []string
+	for _, target := range targetsOf(t, list) {
+		host, port, _ := net.SplitHostPort(target)
+		number, err := strconv.Atoi(port)
+		if err != nil {
+			t.Error(err)
+		}
+		all = append(all, consultest.Entry("node", "app", "app-"+port, host, number))
+	}
+	return "[" + strings.Join(all, ",") + "]"
+}
+
+func targetsOf(t *testing.T, list string) (all []string) {
+	var groups []struct{ Targets []string }
+	if err := json.Unmarshal([]byte(list), &groups); err != nil {
+		t.Error(err)
+	}
+	for _, g := range groups {
+		all = append(all, g.Targets...)
+	}
+	return all
+}
+
+// TestInstancesComeAndGo: a rolling restart of 80 instances behind a file, a server, a name and Consul, and each way in which these
+// can fail, cost no request. The alert fires and ends, each join and leave is in the audit log, and a node that starts while its
 // sources are gone uses the last known instances.
 func TestInstancesComeAndGo(t *testing.T) {
 	t.Parallel()
@@ -191,7 +214,18 @@ func TestInstancesComeAndGo(t *testing.T) {
 	}}
 	names := newNames(t)
 	byDNS := &fleet{t: t, publish: names.list}
-	fleets := []*fleet{byFile, byHTTP, byDNS}
+	catalog := consultest.New()
+	var consulAnswers atomic.Pointer[http.HandlerFunc]
+	sayConsul := func(f http.HandlerFunc) { consulAnswers.Store(&f) }
+	sayConsul(catalog.ServeHTTP)
+	consul := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*consulAnswers.Load())(w, r) }))
+	defer consul.Close()
+	defer consul.CloseClientConnections()
+	byConsul := &fleet{t: t, publish: func(list string) {
+		catalog.Change(entries(t, list))
+		sayConsul(catalog.ServeHTTP)
+	}}
+	fleets := []*fleet{byFile, byHTTP, byDNS, byConsul}
 	for _, f := range fleets {
 		var all []string
 		for range 20 {
@@ -213,18 +247,20 @@ routes:
   - {name: f, path: {prefix: /f}, service: f}
   - {name: h, path: {prefix: /h}, service: h}
   - {name: d, path: {prefix: /d}, service: d}
+  - {name: c, path: {prefix: /c}, service: c}
 services:
   - {id: f, discovery: {file: {path: f.json}, allow: [127.0.0.0/8], staleAfter: 2s}}
   - {id: h, discovery: {http: {url: "http://`+l.Addr().String()+`/h", interval: 1s, timeout: 1s}, allow: [127.0.0.0/8], staleAfter: 2s}}
   - {id: d, discovery: {dns: {name: app.test, type: srv, resolvers: ["`+names.addr+`"], interval: 1s, timeout: 1s}, allow: [127.0.0.0/8], staleAfter: 2s}}
+  - {id: c, discovery: {consul: {service: app, address: "`+consul.URL+`", wait: 1s, timeout: 1s}, allow: [127.0.0.0/8], staleAfter: 2s}}
 `)
 	n := node(t, b.Address("broker"), file, data)
 	var requests, failed atomic.Int64
 	end := make(chan struct{})
 	var load sync.WaitGroup
 	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
-	for i := range 9 {
-		url := "http://" + n.Address("web") + [...]string{"/f", "/h", "/d"}[i%3]
+	for i := range 8 {
+		url := "http://" + n.Address("web") + [...]string{"/f", "/h", "/d", "/c"}[i%4]
 		load.Go(func() {
 			for {
 				select {
@@ -253,7 +289,7 @@ services:
 	holds := func(f *fleet) func() bool {
 		return func() bool {
 			for _, s := range sourcesOf(t, n).Services {
-				if s.ID != map[*fleet]string{byFile: "f", byHTTP: "h", byDNS: "d"}[f] {
+				if s.ID != map[*fleet]string{byFile: "f", byHTTP: "h", byDNS: "d", byConsul: "c"}[f] {
 					continue
 				}
 				have := map[string]bool{}
@@ -303,30 +339,38 @@ services:
 		inFile   string
 		atServer string
 		inDNS    string
+		inConsul string
 	}{
-		{"empty", text("[]", func() { names.list("[]") }), "the list is empty", "the list is empty", "the list is empty"},
-		{"corrupt", text(`[{"targets": ["127.0.0.1:`, names.fail), "ends too early", "ends too early", "SERVFAIL"},
-		{"forbidden", text(`[{"targets": ["10.0.0.1:80"]}]`, func() { names.records("app.test. 1 IN SRV 0 0 80 x.test.", "x.test. 1 IN A 10.0.0.1") }), "is in no network of allow", "is in no network of allow", "is in no network of allow"},
-		{"itself", text(`[{"targets": ["`+n.Address("admin")+`"]}]`, func() { names.list(`[{"targets": ["` + n.Address("admin") + `"]}]`) }), "is a listener of this node", "is a listener of this node", "is a listener of this node"},
+		{"empty", text("[]", func() { names.list("[]"); catalog.Change("[]") }), "the list is empty", "the list is empty", "the list is empty", "the list is empty"},
+		{"corrupt", text(`[{"targets": ["127.0.0.1:`, func() { names.fail(); catalog.Change(`[{"Node": {`) }), "ends too early", "ends too early", "SERVFAIL", "no answer of Consul's health endpoint"},
+		{"forbidden", text(`[{"targets": ["10.0.0.1:80"]}]`, func() {
+			names.records("app.test. 1 IN SRV 0 0 80 x.test.", "x.test. 1 IN A 10.0.0.1")
+			catalog.Change("[" + consultest.Entry("node", "app", "x", "10.0.0.1", 80) + "]")
+		}), "is in no network of allow", "is in no network of allow", "is in no network of allow", "is in no network of allow"},
+		{"itself", text(`[{"targets": ["`+n.Address("admin")+`"]}]`, func() {
+			names.list(`[{"targets": ["` + n.Address("admin") + `"]}]`)
+			catalog.Change(entries(t, `[{"targets": ["`+n.Address("admin")+`"]}]`))
+		}), "is a listener of this node", "is a listener of this node", "is a listener of this node", "is a listener of this node"},
 		{"gone", func() {
 			names.silence()
 			if err := os.Remove(path); err != nil {
 				t.Error(err)
 			}
 			say(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-		}, "no such file", "no answer in time", "no answer in time"},
+			sayConsul(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		}, "no such file", "no answer in time", "no answer in time", "no answer in time"},
 	} {
 		row.do()
 		eventually(t, "the error of sources: "+row.name, func() bool {
 			v := sourcesOf(t, n)
 			ok := 0
 			for _, s := range v.Services {
-				want := map[string]string{"f": row.inFile, "h": row.atServer, "d": row.inDNS}[s.ID]
+				want := map[string]string{"f": row.inFile, "h": row.atServer, "d": row.inDNS, "c": row.inConsul}[s.ID]
 				if strings.Contains(s.Discovery.Sources[0].Error, want) && len(s.Instances) == 20 {
 					ok++
 				}
 			}
-			return ok == 3
+			return ok == len(fleets)
 		})
 	}
 	stale := func(v sourcesView) (services []string) {
@@ -338,9 +382,9 @@ services:
 		slices.Sort(services)
 		return services
 	}
-	eventually(t, "the alert of both services", func() bool { return slices.Equal(stale(sourcesOf(t, n)), []string{"d", "f", "h"}) })
+	eventually(t, "the alert of each service", func() bool { return slices.Equal(stale(sourcesOf(t, n)), []string{"c", "d", "f", "h"}) })
 	out, errs, code := smartlb(t, "discovery", "--admin", n.Address("admin"))
-	if code != 0 || strings.Count(out, "stale") != 3 || !strings.Contains(out, "no such file or directory") {
+	if code != 0 || strings.Count(out, "stale") != len(fleets) || !strings.Contains(out, "no such file or directory") {
 		t.Errorf("smartlb discovery: %d %s\n%s", code, errs, out)
 	}
 	eventually(t, "the joins and leaves in the audit log", func() bool {
@@ -355,7 +399,7 @@ services:
 
 	n.stop(syscall.SIGTERM)
 	n = node(t, b.Address("broker"), file, data)
-	for _, path := range []string{"/f", "/h", "/d"} {
+	for _, path := range []string{"/f", "/h", "/d", "/c"} {
 		resp, err := client.Get("http://" + n.Address("web") + path)
 		if err != nil || resp.StatusCode != 200 {
 			t.Fatalf("after a restart without the sources, %s: %v %v", path, resp, err)

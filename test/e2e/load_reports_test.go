@@ -100,12 +100,17 @@ func TestLoadReports(t *testing.T) {
 		buildGRPC(t, server, "./server")
 		streams, _ := grpcInstance(t, server)
 		_, streamPort, _ := net.SplitHostPort(streams)
-		// One service with all forms. All instances are on one machine, so they share the agent and the stream of grpc-go.
+		folder := t.TempDir()
+		if err := os.WriteFile(filepath.Join(folder, "more.json"), []byte(`[{"targets": ["`+busy("10")+`"], "labels": {"instance": "shop-3"}}]`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// One service with all forms, and with an instance that a source lists. All instances are on one machine, so they share the agent and the stream of grpc-go.
 		file := exampleOf(t, "Page of Prometheus", ":8080", "127.0.0.1:0", "10.0.1.1:8080", one, "10.0.1.2:8080", two,
-			"interval: 5s", "interval: 1s\n        timeout: 1s", "    instances:", fmt.Sprintf("      agentCheck: {port: %s, interval: 1s}\n      orca: {outOfBand: {port: %s, interval: 1s}}\n    instances:", port, streamPort))
+			"interval: 5s", "interval: 1s\n        timeout: 1s", "    instances:", fmt.Sprintf("      agentCheck: {port: %s, interval: 1s}\n      orca: {outOfBand: {port: %s, interval: 1s}}\n    discovery: {file: {path: more.json}, allow: [127.0.0.0/8]}\n    instances:", port, streamPort),
+			"services:", "discovery: {folder: \""+folder+"\"}\nservices:")
 		_ = exampleOf(t, "Agents of HAProxy", "port: 9777", "port: "+port)
 		p := start(t, true, "run", "--roles", "proxy,analyzer", "--kafka", kafka, "--config", file, "--data", t.TempDir(), "--admin", "127.0.0.1:0")
-		c := start(t, true, "run", "--roles", "collector", "--kafka", kafka, "--data", t.TempDir(), "--admin", "127.0.0.1:0")
+		c := start(t, true, "run", "--roles", "collector", "--kafka", kafka, "--config", mustWrite(t, "discovery: {folder: \""+folder+"\"}\n"), "--data", t.TempDir(), "--admin", "127.0.0.1:0")
 		explained := func(id string) string {
 			_, body, _ := get(t, "http://"+p.Address("admin")+"/api/v1/instances/"+id+"/explain")
 			return body
@@ -126,7 +131,7 @@ func TestLoadReports(t *testing.T) {
 			l := look(t, p.Address("admin"))
 			return state(l, "shop-1") == "in" && state(l, "shop-2") == "in"
 		})
-		if _, body, _ := get(t, "http://"+c.Address("admin")+"/metrics"); !strings.Contains(body, `smartlb_collector_instances{kind="scrape"} 2`) || !strings.Contains(body, `smartlb_collector_instances{kind="agent-check"} 2`) {
+		if _, body, _ := get(t, "http://"+c.Address("admin")+"/metrics"); !strings.Contains(body, `smartlb_collector_instances{kind="scrape"} 3`) || !strings.Contains(body, `smartlb_collector_instances{kind="agent-check"} 3`) {
 			t.Errorf("metrics of the collector: %s", regexp.MustCompile(`(?m)^smartlb_collector.*`).FindAllString(body, -1))
 		}
 	})

@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -72,8 +74,35 @@ func startSelfMade(t *testing.T, broker, id string) *selfMade {
 	return in
 }
 
-// TestInstancesRegisterThemselves: instances that report with their address get requests, one that says goodbye or dies leaves,
-// and those that may not register do not. Requests do not fail, and an outage of Kafka empties nothing.
+// rolled is an instance of a rolling restart.
+type rolled struct {
+	id             string
+	goodbye, close func()
+}
+
+// roll starts an instance that registers itself through a publisher that it shares.
+func roll(t *testing.T, p report.Publisher, id string) *rolled {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, id) }))
+	r, err := report.New(report.Config{ServiceID: "s", InstanceID: id, Address: s.Listener.Addr().String(), Publisher: p, Interval: 500 * time.Millisecond, Steady: 500 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	goodbye := sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { goodbye(); s.Close() })
+	return &rolled{id, goodbye, s.Close}
+}
+
+// TestInstancesRegisterThemselves: instances that report with their address get requests, one that says goodbye or dies leaves, a rolling restart
+// of 40 costs no request, and those that may not register do not. Requests do not fail, and an outage of Kafka empties nothing.
 func TestInstancesRegisterThemselves(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -114,6 +143,40 @@ services:
 	await("i2", "i3")
 	first[1].kill()
 	await("i3")
+
+	// A rolling restart of 40 instances, ten at a time. Those that leave end when the node knows that they left.
+	publisher, err := kafka.NewPublisher(kafka.Config{Brokers: []string{kafkaAddr}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+		defer stop()
+		_ = publisher.Close(ctx)
+	}()
+	var before []*rolled
+	for round := range 5 {
+		want := []string{"i3"}
+		var next []*rolled
+		for k := range 10 {
+			if round < 4 { // the last round only ends the others
+				next = append(next, roll(t, publisher, fmt.Sprintf("r%d-%d", round, k)))
+				want = append(want, next[k].id)
+			}
+		}
+		eventually(t, "the new instances", func() bool {
+			have := ids()
+			return !slices.ContainsFunc(want, func(id string) bool { return !slices.Contains(have, id) })
+		})
+		for _, in := range before {
+			in.goodbye()
+		}
+		await(want...)
+		for _, in := range before {
+			in.close()
+		}
+		before = next
+	}
 	b.stop(syscall.SIGTERM)
 	eventually(t, "a source that fails without Kafka", func() bool {
 		s := sourcesOf(t, n).Services[0]

@@ -88,9 +88,13 @@ func (c *checker) node(n Node) {
 	if n.Identity.ID != "" {
 		c.id("node.id", n.Identity.ID)
 	}
-	if n.Identity.Zone != "" && !zonePattern.MatchString(n.Identity.Zone) {
-		c.fail("node.zone", "want 1 to 64 letters, digits, dots, dashes and underscores, got %.80q", n.Identity.Zone)
+	place := func(key, text string) {
+		if text != "" && !zonePattern.MatchString(text) {
+			c.fail(key, "want 1 to 64 letters, digits, dots, dashes and underscores, got %.80q", text)
+		}
 	}
+	place("node.zone", n.Identity.Zone)
+	place("node.region", n.Identity.Region)
 	if t := n.Identity.UpgradeTimeout; t < time.Second || t > time.Hour {
 		c.fail("node.upgradeTimeout", "want 1s to 1h, got %s", t)
 	}

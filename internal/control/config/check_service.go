@@ -26,6 +26,7 @@ func (c *checker) service(path string, s Service) {
 	if !(s.ZoneSpillover >= 0 && s.ZoneSpillover <= 1) {
 		c.fail(path+".zoneSpillover", "want 0 to 1, got %v", s.ZoneSpillover)
 	}
+	c.zoneCosts(path, s)
 	if len(s.Instances) > 0 && !slices.ContainsFunc(s.Instances, func(i Instance) bool { return !i.Backup }) {
 		c.useless(path+".instances[0].backup", "has no effect: all instances of the service are backups")
 	}
@@ -142,5 +143,24 @@ func (c *checker) serviceTLS(path string, t *ServiceTLS) {
 	}
 	if !hostPattern.MatchString(strings.Trim(t.ServerName, "[]")) {
 		c.fail(path+".serverName", "%q: want a name without a port", t.ServerName)
+	}
+}
+
+func (c *checker) zoneCosts(path string, s Service) {
+	region := s.CrossZoneCost
+	if c.at[path+".crossRegionCost"] > 0 {
+		region = s.CrossRegionCost
+	}
+	switch {
+	case !(s.CrossZoneCost >= 1 && s.CrossZoneCost <= 1000):
+		c.fail(path+".crossZoneCost", "want 1 to 1000, got %v", s.CrossZoneCost)
+	case !(region >= s.CrossZoneCost && region <= 1000):
+		c.fail(path+".crossRegionCost", "want at least crossZoneCost (%v), and at most 1000, got %v", s.CrossZoneCost, region)
+	case region > 1 && s.ZoneSpillover != 0:
+		key := ".crossRegionCost"
+		if s.CrossZoneCost > 1 {
+			key = ".crossZoneCost"
+		}
+		c.fail(path+key, "needs zoneSpillover: 0; with zoneSpillover %v, the share of healthy instances decides which zones take requests, not a cost", s.ZoneSpillover)
 	}
 }

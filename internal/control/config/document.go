@@ -46,6 +46,9 @@ type Identity struct {
 	// where the node runs, such as the zone of a cloud, 1 to 64 letters, digits, dots, dashes and underscores. Requests go to
 	// instances with the same text in their tag `zone` first, see `services[].zoneSpillover`; default none: zones do not matter
 	Zone string `yaml:"zone"`
+	// the region that the zone is in, with the same characters. Requests go to instances with the same text in their tag `region`
+	// before they go to others, see `services[].zoneSpillover`; default none: regions do not matter
+	Region string `yaml:"region"`
 }
 
 // Kafka says where the Kafka cluster is and how records are written.
@@ -312,13 +315,17 @@ type Service struct {
 	// drain (panic), 0 to 1. 0: never, so that requests get 503 while no instance is healthy; default 0.5
 	PanicThreshold float64 `yaml:"panicThreshold"`
 	// share of the instances of the node's zone (`node.zone`), by weight, that must take requests for all requests to stay in
-	// the zone, 0 to 1. Below it, other zones get a growing part of the requests. An instance without the tag `zone` counts
-	// for every zone. 0: zones do not matter; default 0.7
-	ZoneSpillover float64     `yaml:"zoneSpillover"`
-	RetryBudget   RetryBudget `yaml:"retryBudget"` // limit of the retries of all routes to the service that are in flight on a proxy
-	Protocol      string      `yaml:"protocol"`    // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
-	TLS           *ServiceTLS `yaml:"tls"`         // encryption of connections to the instances; default none
-	Connections   Connections `yaml:"connections"` // connections to each instance
+	// the zone, 0 to 1. Below it, other zones get a growing part of the requests, those of other regions (`node.region`)
+	// last. An instance without the tag `zone` counts for every zone. 0: all zones take requests; default 0.7
+	ZoneSpillover float64 `yaml:"zoneSpillover"`
+	// how much more a request to another zone costs than one within the zone, 1 to 1000: an instance there counts with its weight
+	// divided by this factor. Needs `zoneSpillover: 0`; default 1
+	CrossZoneCost   float64     `yaml:"crossZoneCost"`
+	CrossRegionCost float64     `yaml:"crossRegionCost"` // the same for an instance of another region, at least `crossZoneCost`; default `crossZoneCost`
+	RetryBudget     RetryBudget `yaml:"retryBudget"`     // limit of the retries of all routes to the service that are in flight on a proxy
+	Protocol        string      `yaml:"protocol"`        // one of `http1`, `h2c`, `h2`: what the instances speak. `h2c` is HTTP/2 without TLS, `h2` is HTTP/2 with `tls`; default http1
+	TLS             *ServiceTLS `yaml:"tls"`             // encryption of connections to the instances; default none
+	Connections     Connections `yaml:"connections"`     // connections to each instance
 	// one of `v1`, `v2`: each connection to an instance begins with a PROXY header of this version, which names the client.
 	// Such a connection serves the requests of one client connection only. Health checks send a header without addresses.
 	// Only with `protocol: http1`; default no header
@@ -448,6 +455,7 @@ func (s *Service) fill(path string, given func(string) bool) {
 	s.RetryBudget.fill(path+".retryBudget", given)
 	orDefault(&s.PanicThreshold, picker.DefaultPanic, given(path+".panicThreshold"))
 	orDefault(&s.ZoneSpillover, picker.DefaultSpillover, given(path+".zoneSpillover"))
+	orDefault(&s.CrossZoneCost, 1, given(path+".crossZoneCost"))
 	if s.Discovery != nil {
 		s.Discovery.fill(path+".discovery", given)
 	}

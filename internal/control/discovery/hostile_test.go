@@ -85,7 +85,7 @@ func TestAnotherQueryIsAnotherSource(t *testing.T) {
 	s := func(query string) config.Service {
 		return service(config.Discovery{HTTP: &config.HTTPDiscovery{URL: "http://127.0.0.1:1/list?" + query, Interval: time.Hour, Timeout: time.Second}})
 	}
-	cfg := Config{Dir: t.TempDir(), Now: time.Now, Down: func(string) map[string]bool { return nil }, Log: slog.New(slog.DiscardHandler)}
+	cfg := Config{Dir: t.TempDir(), Now: time.Now, Standings: allWork, Log: slog.New(slog.DiscardHandler)}
 	m := New(cfg)
 	m.Set([]config.Service{s("service=a")})
 	e := m.services["s"]

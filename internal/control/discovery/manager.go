@@ -21,9 +21,9 @@ type Config struct {
 	Now  func() time.Time // wall clock
 	// instances that registered themselves; nil: there is no Kafka, and services with discovery.kafka are refused
 	Registrations *Registrations
-	Down          func(service string) map[string]bool // ids of the instances that have failed their health check or are ejected
-	Own           func(address string) bool            // reports whether an address is a listener of this node
-	Changed       func()                               // called when Step may have something to do; never two calls at the same time
+	Standings     func(service string) func(id string) Standing // of the instances of a service
+	Own           func(address string) bool                     // reports whether an address is a listener of this node
+	Changed       func()                                        // called when Step may have something to do; never two calls at the same time
 	Log           *slog.Logger
 }
 
@@ -211,8 +211,8 @@ func (m *Manager) Step() []Result {
 
 func (m *Manager) step(e *entry) ([]Change, bool) {
 	e.dirty = false
-	down := sync.OnceValue(func() map[string]bool { return m.cfg.Down(e.service) })
-	changes, changed := e.membership.step(m.cfg.Now(), func(id string) bool { return down()[id] })
+	standing := sync.OnceValue(func() func(id string) Standing { return m.cfg.Standings(e.service) })
+	changes, changed := e.membership.step(m.cfg.Now(), func(id string) Standing { return standing()(id) })
 	e.unsaved = e.unsaved || changed
 	for _, c := range changes {
 		if c.Joined {

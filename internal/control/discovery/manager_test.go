@@ -35,7 +35,7 @@ func start(t *testing.T, cfg Config, services ...config.Service) *node {
 	t.Helper()
 	n := &node{pool: map[string][]string{}}
 	cfg.Now, cfg.Log = time.Now, slog.New(slog.DiscardHandler)
-	cfg.Down = func(string) map[string]bool { return nil }
+	cfg.Standings = allWork
 	cfg.Changed = func() {
 		for _, r := range n.Step() {
 			n.put(r.Service, r.Instances)
@@ -410,7 +410,7 @@ func TestLeavesByAConfigurationAreReported(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "a.json"), targets("10.0.0.1:1"))
 	write(t, filepath.Join(dir, "b.json"), targets("10.0.0.2:1"))
-	m := New(Config{Node: config.DiscoveryNode{Folder: dir}, Now: func() time.Time { return begin }, Down: func(string) map[string]bool { return nil }, Log: slog.New(slog.DiscardHandler)})
+	m := New(Config{Node: config.DiscoveryNode{Folder: dir}, Now: func() time.Time { return begin }, Standings: allWork, Log: slog.New(slog.DiscardHandler)})
 	file := func(name string) config.Service {
 		return service(config.Discovery{File: &config.FileDiscovery{Path: name}})
 	}

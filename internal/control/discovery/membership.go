@@ -17,6 +17,16 @@ type Change struct {
 	Joined                     bool
 }
 
+// Standing is what is known about the work of an instance.
+type Standing uint8
+
+// The standings.
+const (
+	Unproven Standing = iota // it has answered no request and no health check
+	Working
+	Down // its health check fails, or it is ejected
+)
+
 // lossWindow is the time in which at most a share of the instances may leave.
 const lossWindow = time.Minute
 
@@ -48,7 +58,8 @@ type membership struct {
 
 type member struct {
 	config.Instance
-	held bool // no longer listed
+	held  bool      // no longer listed
+	since time.Time // when it joined; zero: it was among the first
 }
 
 // answer notes an answer and reports whether it differs from the one before. An empty answer is no good one while the
@@ -76,20 +87,24 @@ func (m *membership) answer(l *listing, targets []config.Instance, now time.Time
 func (m *membership) fail(l *listing, reason string) { l.err = reason }
 
 // step brings members in line with the listings, as far as the bounds permit. It returns who joined and left, and whether
-// anything changed. down reports whether an instance has failed its health check or is ejected.
-func (m *membership) step(now time.Time, down func(id string) bool) (changes []Change, changed bool) {
+// anything changed.
+func (m *membership) step(now time.Time, standing func(id string) Standing) (changes []Change, changed bool) {
 	wanted, byAddress := m.wanted()
 	p := &plan{wanted: wanted, moving: map[string]member{}}
 	unlisted := p.keep(m.members, byAddress)
-	m.release(p, unlisted, now, down)
+	m.release(p, unlisted, now, standing)
 	for _, old := range p.moving {
 		p.leaving = append(p.leaving, old)
 	}
 	for _, old := range p.leaving {
 		changes = append(changes, m.change(old.Instance, false))
 	}
+	var since time.Time
+	if len(m.members) > 0 {
+		since = now
+	}
 	for _, in := range p.wanted {
-		p.next = append(p.next, member{Instance: in})
+		p.next = append(p.next, member{Instance: in, since: since})
 		changes = append(changes, m.change(in, true))
 	}
 	next := m.sorted(p.next)
@@ -123,7 +138,7 @@ func (p *plan) keep(members []member, byAddress map[string]bool) (unlisted []mem
 		address := config.SameAddress(old.Address)
 		switch {
 		case listed && in.Address == old.Address:
-			p.next = append(p.next, member{Instance: in})
+			p.next = append(p.next, member{Instance: in, since: old.since})
 			delete(p.wanted, old.ID)
 		case byAddress[address]:
 			p.moving[address] = old
@@ -139,7 +154,7 @@ func (p *plan) keep(members []member, byAddress map[string]bool) (unlisted []mem
 func (p *plan) hold(old member) {
 	for again := true; again; {
 		p.held++
-		p.next = append(p.next, member{Instance: old.Instance, held: true})
+		p.next = append(p.next, member{Instance: old.Instance, held: true, since: old.since})
 		address := config.SameAddress(p.wanted[old.ID].Address)
 		delete(p.wanted, old.ID)
 		if old, again = p.moving[address]; again {
@@ -149,16 +164,16 @@ func (p *plan) hold(old member) {
 }
 
 // release decides which members that are not listed leave, and counts those that only maxLoss lets go.
-func (m *membership) release(p *plan, unlisted []member, now time.Time, down func(id string) bool) {
+func (m *membership) release(p *plan, unlisted []member, now time.Time, standing func(id string) Standing) {
 	for len(m.losses) > 0 && now.Sub(m.losses[0]) >= lossWindow {
 		m.losses = m.losses[1:]
 	}
-	may := max(1, int(math.Floor(m.maxLoss*float64(len(m.members)+len(m.losses))))) - len(m.losses)
+	may := max(1, int(math.Floor(m.maxLoss*float64(m.established(now, standing)+len(m.losses))))) - len(m.losses)
 	stays := m.kept(len(p.wanted)+len(p.next) == 0, now)
 	for _, old := range unlisted {
 		in, listed := p.wanted[old.ID]
 		switch {
-		case old.Draining, down(old.ID), listed && in.Source == "": // the document gives it another address
+		case old.Draining, standing(old.ID) == Down, listed && in.Source == "": // the document gives it another address
 			p.leaving = append(p.leaving, old)
 		case stays(old):
 			p.hold(old)
@@ -174,6 +189,17 @@ func (m *membership) release(p *plan, unlisted []member, now time.Time, down fun
 			p.hold(old)
 		}
 	}
+}
+
+// established returns the number of members without those that joined within lossWindow and have not worked yet. A list of many
+// wrong instances must not permit that the next one removes all right ones.
+func (m *membership) established(now time.Time, standing func(id string) Standing) (n int) {
+	for _, in := range m.members {
+		if in.since.IsZero() || now.Sub(in.since) >= lossWindow || standing(in.ID) == Working {
+			n++
+		}
+	}
+	return n
 }
 
 // kept returns a function that reports whether a member stays although it is not listed, whatever maxLoss says: its source has

@@ -30,12 +30,14 @@ func newMembership(maxLoss float64, sources ...string) *membership {
 	return m
 }
 
-func works(string) bool { return false }
+func works(string) Standing { return Working }
+
+func allWork(string) func(string) Standing { return works }
 
 // take gives the first source an answer and returns how many instances joined and left.
-func (m *membership) take(targets []config.Instance, now time.Time, down func(string) bool) (joins, leaves int) {
+func (m *membership) take(targets []config.Instance, now time.Time, look func(string) Standing) (joins, leaves int) {
 	m.answer(m.listings[0], targets, now)
-	changes, _ := m.step(now, down)
+	changes, _ := m.step(now, look)
 	for _, c := range changes {
 		if c.Joined {
 			joins++
@@ -98,8 +100,13 @@ func TestInstancesThatAreDownOrAnnouncedLeaveAtOnce(t *testing.T) {
 		all[i].Draining = true
 	}
 	m.take(all, begin, works)
-	down := func(id string) bool { return id < "i004" }
-	if _, leaves := m.take(numbered(9, 10), begin, down); leaves != 9 {
+	firstDown := func(id string) Standing {
+		if id < "i004" {
+			return Down
+		}
+		return Working
+	}
+	if _, leaves := m.take(numbered(9, 10), begin, firstDown); leaves != 9 {
 		t.Errorf("%d left, want 4 that are down, 4 that were announced and 1 within the share", leaves)
 	}
 }
@@ -177,7 +184,12 @@ func TestMembershipKeepsItsBounds(t *testing.T) {
 			good := len(list) > 0 || len(m.listings[0].targets) == 0 || share >= 1
 			changes, changed := func() ([]Change, bool) {
 				m.answer(m.listings[0], slices.Clone(list), now)
-				return m.step(now, func(id string) bool { return fails[id] })
+				return m.step(now, func(id string) Standing {
+					if fails[id] {
+						return Down
+					}
+					return Working
+				})
 			}()
 			losses = slices.DeleteFunc(losses, func(at time.Time) bool { return now.Sub(at) >= time.Minute })
 			lost := len(losses)
@@ -275,6 +287,30 @@ func TestInstancesOfASourceWhoseAnswersAreRefusedStay(t *testing.T) {
 	}
 	if _, leaves := m.take(numbered(0, 5), begin.Add(21*time.Hour), works); leaves != 3 {
 		t.Errorf("after a good answer %d left, want 3", leaves)
+	}
+}
+
+// Many new instances that have not worked yet do not permit that more of the others leave; those that have do.
+func TestNewInstancesMustWorkBeforeOthersLeaveForThem(t *testing.T) {
+	for standing, want := range map[Standing]int{Unproven: 2, Working: 4} {
+		m, now := newMembership(.5, "file f"), begin
+		look := func(id string) Standing {
+			if id < "i004" {
+				return Working
+			}
+			return standing
+		}
+		m.take(numbered(0, 4), now, look)
+		now = now.Add(time.Hour)
+		m.take(numbered(0, 500), now, look)
+		now = now.Add(time.Second)
+		if _, leaves := m.take(numbered(4, 500), now, look); leaves != want {
+			t.Errorf("standing %d: %d left, want %d", standing, leaves, want)
+		}
+		now = now.Add(time.Minute)
+		if _, leaves := m.take(numbered(4, 500), now, look); leaves != 4-want {
+			t.Errorf("standing %d: %d left after a minute, want %d", standing, leaves, 4-want)
+		}
 	}
 }
 

@@ -129,7 +129,7 @@ func instances(groups []group, most int) ([]config.Instance, error) {
 			in := common
 			in.Address = target
 			if in.ID == "" {
-				in.ID = strings.NewReplacer("[", "", "]", "").Replace(target) // of IPv6: an id begins with a letter or digit
+				in.ID = withoutBrackets.Replace(target)
 			}
 			if err := in.Check(); err != nil {
 				return nil, fmt.Errorf("group %d, target %d (%.80q): %w", i+1, j+1, target, err)
@@ -141,6 +141,9 @@ func instances(groups []group, most int) ([]config.Instance, error) {
 }
 
 // tagText reports whether a text may be the name or the value of a tag.
+// withoutBrackets removes the brackets of an IPv6 address: an id begins with a letter or digit.
+var withoutBrackets = strings.NewReplacer("[", "", "]", "")
+
 func tagText(s string) bool {
 	return len(s) <= maxLabelValue && !strings.ContainsFunc(s, unicode.IsControl)
 }

@@ -61,14 +61,27 @@ func (e *explainer) standing() {
 	case "backup":
 		e.say("%s stands by%s: it is a backup, and the other instances suffice (panicThreshold %.3g).", v.ID, since, e.s.PanicThreshold)
 	case "other-zone":
-		e.say("%s stands by%s: it is in another zone than this node, whose own zone suffices (zoneSpillover %.3g).", v.ID, since, e.s.Spillover)
+		e.say("%s stands by%s: it is in another %s than this node, and nearer instances suffice (zoneSpillover %.3g).", v.ID, since, v.Distance, e.s.Spillover)
 	}
+	e.far()
 	e.failing()
 	if e.s.Panic {
 		e.say("%s is in panic: fewer than %.3g %% of its instances are healthy, so all that do not drain are used.", e.s.ID, 100*e.s.PanicThreshold)
 	}
 	if v.State == "in" && v.SlowStart < 1 {
 		e.say("Slow start: it is drawn at %.0f %% of its weight and grows to 100 %%.", v.SlowStart*100)
+	}
+}
+
+// far says why an instance of another zone takes requests, and how many.
+func (e *explainer) far() {
+	v := e.v
+	switch cost := e.s.Costs.Of(v.Distance); {
+	case v.State != "in" || v.Distance == upstream.Near || e.s.Panic:
+	case e.s.Spillover > 0:
+		e.say("It is in another %s than this node. Nearer instances do not suffice (zoneSpillover %.3g).", v.Distance, e.s.Spillover)
+	case cost > 1:
+		e.say("It is in another %s than this node, so its weight is divided by %.3g (%s).", v.Distance, cost, [...]string{"", "crossZoneCost", "crossRegionCost"}[v.Distance])
 	}
 }
 

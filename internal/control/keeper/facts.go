@@ -102,26 +102,27 @@ func (k *Keeper) AllowDown(t probe.Target) bool {
 	return out < s.spec.Ejection.Most(len(p.Members)) && len(p.Live) > 1
 }
 
-// Down returns the instances of a service that have failed their health check or are ejected.
-func (k *Keeper) Down(service string) map[string]bool {
+// Standings returns the ids of the instances of a service that have answered a request or a health check, and of those that have
+// failed their health check or are ejected. One can be both.
+func (k *Keeper) Standings(service string) (working, down map[string]bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	s, out := k.services[service], map[string]bool{}
+	s := k.services[service]
+	working, down = map[string]bool{}, map[string]bool{}
 	if s == nil {
-		return out
+		return working, down
 	}
 	for id, in := range s.instances {
-		if in.probe == picker.Failing {
-			out[id] = true
-		}
+		working[id] = in.probe == picker.Passing || in.live.Successes.Load() > 0
+		down[id] = in.probe == picker.Failing
 	}
 	members := s.upstream.Pool().Members
 	for i := range members {
 		if members[i].Out == upstream.Ejected {
-			out[members[i].Instance] = true
+			down[members[i].Instance] = true
 		}
 	}
-	return out
+	return working, down
 }
 
 func (k *Keeper) known(key member) bool {

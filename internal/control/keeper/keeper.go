@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -34,6 +35,7 @@ type Config struct {
 	Wall     func() time.Time           // for the age of records
 	Reporter string                     // this proxy's own reporter header: messages from this proxy are ignored
 	Zone     string                     // of this node; "": none
+	Region   string                     // of this node; "": none
 	OnChange func(Change)               // called in the order of the changes, without a lock of the keeper; must not block; nil: no callback
 	Check    func(service, inst string) // requests an event check; must not block; nil: no event checks
 	Log      *slog.Logger
@@ -193,7 +195,7 @@ func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 	}
 	s.filled = s.filled || len(c.Instances) > 0
 	s.config = c
-	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart, Spread: c.Spread, Balance: c.HashBalanceFactor, Ejection: c.Ejection.Rules(), Panic: c.PanicThreshold, Spillover: c.ZoneSpillover}
+	s.spec = picker.Spec{Policy: c.Policy, SlowStart: c.SlowStart, Spread: c.Spread, Balance: c.HashBalanceFactor, Ejection: c.Ejection.Rules(), Panic: c.PanicThreshold, Spillover: c.ZoneSpillover, Costs: picker.Costs{CrossZone: c.CrossZoneCost, CrossRegion: cmp.Or(c.CrossRegionCost, c.CrossZoneCost)}}
 	if n := c.Concurrency; n != nil {
 		s.spec.Limits = picker.Limits{Service: n.Limit, PerInstance: n.PerInstance, Queue: n.Queue}
 	}
@@ -221,7 +223,7 @@ func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 		if o := k.overrides[member{c.ID, in.ID}]; o.weight > 0 {
 			weight = o.weight
 		}
-		s.spec.Entries = append(s.spec.Entries, picker.Entry{Live: have.live, Weight: weight, Backup: in.Backup, Away: k.away(in)})
+		s.spec.Entries = append(s.spec.Entries, picker.Entry{Live: have.live, Weight: weight, Backup: in.Backup, Distance: k.distance(in)})
 	}
 	for id, in := range s.instances {
 		if !kept[id] {
@@ -234,10 +236,16 @@ func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 	return gone
 }
 
-// away reports whether an instance is in another zone than this node. It is not if one of them has no zone.
-func (k *Keeper) away(in config.Instance) bool {
-	zone := in.Tags["zone"]
-	return k.cfg.Zone != "" && zone != "" && zone != k.cfg.Zone
+// distance returns how far an instance is from this node. What one of the two does not say is no difference.
+func (k *Keeper) distance(in config.Instance) upstream.Distance {
+	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
+	switch {
+	case differ(k.cfg.Region, in.Tags["region"]):
+		return upstream.CrossRegion
+	case differ(k.cfg.Zone, in.Tags["zone"]):
+		return upstream.CrossZone
+	}
+	return upstream.Near
 }
 
 // Run builds pools until ctx ends.

@@ -102,7 +102,7 @@ func TestASuccessorGetsNoFactsOfItsPredecessor(t *testing.T) {
 	}
 }
 
-func TestDownAreThoseWithAFailedCheckAndTheEjectedOnes(t *testing.T) {
+func TestStandingsComeFromChecksEjectionsAndRequests(t *testing.T) {
 	w := newWorld()
 	check := &config.HealthCheck{Type: "tcp", Interval: time.Second, Timeout: time.Second}
 	w.Apply([]config.Service{{ID: "s", Policy: "round_robin", HealthCheck: check, Ejection: config.Ejection{ConsecutiveFailures: 5, MaxShare: .5, Time: time.Minute, Growth: 2, MaxTime: time.Minute}, Instances: found("i1", "i2", "i3", "i4")}})()
@@ -110,11 +110,20 @@ func TestDownAreThoseWithAFailedCheckAndTheEjectedOnes(t *testing.T) {
 	live := w.members()[1].Live
 	live.Fails.Store(9)
 	w.wait(100 * time.Millisecond)
-	if got := w.Down("s"); len(got) != 2 || !got["i1"] || !got["i2"] {
-		t.Errorf("down are %v; states %s %s", got, w.state("s", "i1"), w.state("s", "i2"))
+	w.ObserveProbe(probe.Result{Target: target(w, "i3"), At: w.cfg.Wall(), OK: true, Up: true, Changed: true})
+	working, down := w.Standings("s")
+	if down["i3"] || down["i4"] || !down["i1"] || !down["i2"] {
+		t.Errorf("down are %v; states %s %s", down, w.state("s", "i1"), w.state("s", "i2"))
 	}
-	if got := w.Down("nothing"); len(got) != 0 {
-		t.Errorf("of no service: %v", got)
+	if !working["i3"] || working["i1"] || working["i4"] {
+		t.Errorf("working are %v", working)
+	}
+	w.members()[3].Live.Successes.Add(1)
+	if working, _ = w.Standings("s"); !working["i4"] {
+		t.Error("an instance that answered a request does not work")
+	}
+	if working, down = w.Standings("nothing"); len(working)+len(down) != 0 {
+		t.Errorf("of no service: %v %v", working, down)
 	}
 }
 

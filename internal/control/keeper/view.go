@@ -19,6 +19,7 @@ type ServiceView struct {
 	MedianMs       float64
 	Spread         float64
 	Spillover      float64
+	Costs          picker.Costs // of requests to other zones; used if Spillover is 0
 	Active         int64
 	PoolRev        uint64
 	HealthCheck    string // "http /health", "tcp", or empty
@@ -33,6 +34,7 @@ type InstanceView struct {
 	ID, Address          string
 	Tags                 map[string]string
 	Source               string // what found it; "": the document
+	Distance             upstream.Distance
 	Announced            bool   // its source announced its end
 	State                string // in, draining, unhealthy, reported-unhealthy, ejected, backup, other-zone
 	Since, Until         time.Time
@@ -101,7 +103,7 @@ func (k *Keeper) Views() []ServiceView {
 func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
 	p := s.upstream.Pool()
 	v := ServiceView{
-		ID: s.config.ID, Policy: s.config.Policy, Panic: p.Panic, PanicThreshold: s.spec.Panic, MedianMs: p.MedianNs / 1e6, Spread: p.Spread, Spillover: s.spec.Spillover,
+		ID: s.config.ID, Policy: s.config.Policy, Panic: p.Panic, PanicThreshold: s.spec.Panic, MedianMs: p.MedianNs / 1e6, Spread: p.Spread, Spillover: s.spec.Spillover, Costs: s.spec.Costs,
 		Active: s.upstream.Active.Load(), PoolRev: p.Rev,
 	}
 	v.Insecure = s.config.TLS != nil && s.config.TLS.Insecure
@@ -117,7 +119,7 @@ func (k *Keeper) view(s *service, now int64, wall time.Time) ServiceView {
 		iv := InstanceView{
 			Live: m.Live, ID: m.Instance, Address: m.Addr, State: m.Out.String(), Cause: m.Cause, Ejections: m.Ejections,
 			Since: wallOf(m.Since, now, wall), InFlight: m.InFlight.Load(), Requests: m.Requests.Load(), Errors: m.Errors.Load(), Failures: m.Fails.Load(), OnTrial: m.OnTrial,
-			Weight: m.Weight, Capacity: m.Capacity, Veto: m.Veto, SlowStart: m.SlowStart,
+			Weight: m.Weight, Distance: m.Distance, Capacity: m.Capacity, Veto: m.Veto, SlowStart: m.SlowStart,
 			FleetErrorRate: m.FleetErr, Trust: m.Trust, Utilization: m.Utilization,
 			DrainedByOperator: k.overrides[member{m.Service, m.Instance}].draining,
 			Drain:             k.overrides[member{m.Service, m.Instance}].drain,

@@ -1,6 +1,7 @@
 package picker
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -17,7 +18,8 @@ type Spec struct {
 	Limits    Limits
 	Ejection  Ejection // by the outcomes of requests
 	Panic     float64  // share of the members that do not drain, below which backups or, without them, all are used; 0: never
-	Spillover float64  // share of the zone's instances, above which requests stay in the zone; 0: zones do not matter
+	Spillover float64  // share of a zone's instances, above which requests stay in the zone; 0: all zones take requests
+	Costs     Costs    // of requests to other zones; used if Spillover is 0
 	Entries   []Entry
 }
 
@@ -27,12 +29,21 @@ const DefaultSpread = .75
 // DefaultPanic is the panic threshold of a service that sets none.
 const DefaultPanic = .5
 
+// Costs are factors, 0 for 1: how much a request to an instance of another zone or region costs, compared with a request to an
+// instance near this node.
+type Costs struct{ CrossZone, CrossRegion float64 }
+
+// Of returns the factor for a distance.
+func (c Costs) Of(d upstream.Distance) float64 {
+	return cmp.Or([upstream.Distances]float64{1, c.CrossZone, c.CrossRegion}[d], 1)
+}
+
 // Entry is one configured instance.
 type Entry struct {
-	Live   *upstream.Live
-	Weight float64 // > 0
-	Backup bool    // takes requests only if the others do not suffice
-	Away   bool    // in another zone than this node
+	Live     *upstream.Live
+	Weight   float64 // > 0
+	Backup   bool    // takes requests only if the others do not suffice
+	Distance upstream.Distance
 }
 
 // Probe is the result of this proxy's active health checks.
@@ -115,6 +126,9 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 		if f.Weight > 0 {
 			m.Weight *= min(max(f.Weight, leastWeight), mostWeight)
 		}
+		if m.Distance = e.Distance; spec.Spillover == 0 {
+			m.Weight /= spec.Costs.Of(e.Distance)
+		}
 		stood[i] = wake(m)
 		m.Excused = min(m.Excused, m.Fails.Load())
 		settle(m, wanted(f), now)
@@ -122,7 +136,7 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 	spec.Ejection.eject(p, now, jitter)
 	spec.Ejection.tryFailing(p)
 	p.Live, p.Panic = live(p, spec.Entries, spec.Panic)
-	p.Reserve = stayInZone(p, spec.Entries, spec.Spillover)
+	p.Reserve = stayNear(p, spec.Entries, spec.Spillover)
 	rest(p, spec, stood, now)
 	for i := range p.Members {
 		m := &p.Members[i]

@@ -1,6 +1,8 @@
 package picker
 
 import (
+	"slices"
+
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
 
@@ -89,47 +91,63 @@ func live(p *upstream.Pool, entries []Entry, threshold float64) (in []int32, pan
 	return in, true
 }
 
-// stayInZone keeps requests in the zone of this node as long as enough of its instances are live: spillover, by weight.
-// Below that share, other zones get the rest of the requests. Their weights change so that, with h the live share of the
-// own zone,
+// stayNear keeps requests in the zone of this node, and what that cannot carry in its region, as long as enough of the instances
+// there are live: spillover, by weight. It changes the weights of members that are farther away so that, with h the live
+// share of the instances at a distance,
 //
-//	requests to the own zone = min(1, h / spillover)
+//	requests to a distance = min(what nearer ones leave, h / spillover)
 //
-// It returns the live members of other zones that get no requests. They are for requests that no member of the own zone
-// can take.
+// and the farthest live ones get all that is left. It returns the live members that get no requests, by distance. They are for
+// requests that no other member can take.
 //
 // Source: the priority levels of Envoy, where 1/spillover is the overprovisioning factor.
-func stayInZone(p *upstream.Pool, entries []Entry, spillover float64) (reserve []int32) {
+func stayNear(p *upstream.Pool, entries []Entry, spillover float64) (reserve [upstream.Distances][]int32) {
 	if spillover <= 0 || p.Panic {
-		return nil
+		return reserve
 	}
-	all, here, there := 0.0, 0.0, 0.0
-	for i := range entries {
-		if !entries[i].Away && !entries[i].Backup {
-			all += p.Members[i].Weight
+	var levels [upstream.Distances]level
+	for i, e := range entries {
+		if !e.Backup {
+			levels[e.Distance].all += p.Members[i].Weight
 		}
 	}
-	var near, away []int32
 	for _, at := range p.Live {
-		switch e := entries[at]; {
-		case e.Backup: // the primaries do not suffice
-			return nil
-		case e.Away:
-			away, there = append(away, at), there+p.Members[at].Weight
-		default:
-			near, here = append(near, at), here+p.Members[at].Weight
+		e := entries[at]
+		if e.Backup { // the primaries do not suffice
+			return reserve
 		}
+		l := &levels[e.Distance]
+		l.members, l.live = append(l.members, at), l.live+p.Members[at].Weight
 	}
-	if len(near) == 0 || len(away) == 0 {
-		return nil
+	p.Live = p.Live[:0]
+	rest, unit := 1.0, 0.0 // unit: requests for a weight of 1, as the nearest live members get them
+	for d, l := range levels {
+		switch {
+		case len(l.members) == 0:
+			continue
+		case rest == 0:
+			reserve[d] = l.members
+			continue
+		}
+		share := min(rest, l.live/(l.all*spillover))
+		if !slices.ContainsFunc(levels[d+1:], func(l level) bool { return len(l.members) > 0 }) {
+			share = rest
+		}
+		rest -= share
+		if unit == 0 {
+			unit = share / l.live
+		}
+		for _, at := range l.members {
+			p.Members[at].Weight *= share / l.live / unit
+		}
+		p.Live = append(p.Live, l.members...)
 	}
-	share := here / (all * spillover)
-	if share >= 1 {
-		p.Live = near
-		return away
-	}
-	for _, at := range away {
-		p.Members[at].Weight *= (1 - share) / share * here / there
-	}
-	return nil
+	slices.Sort(p.Live)
+	return reserve
+}
+
+// level is what a service has at one distance.
+type level struct {
+	members   []int32 // live ones
+	live, all float64 // weights
 }

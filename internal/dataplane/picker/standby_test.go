@@ -72,7 +72,7 @@ func zoned(here, there int, spillover float64) Spec {
 	s := spec("round_robin", here+there)
 	s.Spillover, s.Panic = spillover, 0
 	for i := here; i < here+there; i++ {
-		s.Entries[i].Away = true
+		s.Entries[i].Distance = upstream.CrossZone
 	}
 	return s
 }
@@ -133,6 +133,96 @@ func TestRequestsStayInTheZoneWhileItSuffices(t *testing.T) {
 				if m := p.Members[i]; m.Out != upstream.OtherZone && m.Out != upstream.Unhealthy {
 					t.Errorf("spillover %v, %v fail: states %v", tc.spillover, tc.failing, states(p))
 				}
+			}
+		}
+	}
+}
+
+// Zones of the own region take what the own zone cannot carry, other regions the rest.
+func TestRequestsStayInTheRegionWhileItSuffices(t *testing.T) {
+	for _, tc := range []struct {
+		failing []int // of 0 and 1 here, 2 to 5 in other zones of the region, 6 and 7 in another region
+		want    [3]float64
+	}{
+		{nil, [3]float64{1, 0, 0}},
+		{[]int{0}, [3]float64{.625, .375, 0}},
+		{[]int{0, 2, 3, 4}, [3]float64{.625, .3125, .0625}},
+		{[]int{0, 1}, [3]float64{0, 1, 0}},
+		{[]int{0, 1, 2, 3}, [3]float64{0, .625, .375}},
+		{[]int{0, 1, 2, 3, 6, 7}, [3]float64{0, 1, 0}}, // there is nowhere else
+		{[]int{1, 2, 3, 4, 5}, [3]float64{.625, 0, .375}},
+		{[]int{0, 1, 2, 3, 4, 5}, [3]float64{0, 0, 1}},
+	} {
+		s := spec("round_robin", 8)
+		s.Spillover, s.Panic = .8, 0
+		for i := range s.Entries {
+			s.Entries[i].Distance = []upstream.Distance{0, 0, 1, 1, 1, 1, 2, 2}[i]
+		}
+		p := Next(&upstream.Pool{}, s, standing(s, failing(tc.failing...)), second, noJitter)
+		var got [3]float64
+		sum := 0.0
+		for _, at := range p.Live {
+			got[s.Entries[at].Distance] += p.Members[at].Weight
+			sum += p.Members[at].Weight
+		}
+		for d := range got {
+			if math.Abs(got[d]/sum-tc.want[d]) > 1e-9 {
+				t.Errorf("%v fail: distance %d gets %.4f, want %.4f", tc.failing, d, got[d]/sum, tc.want[d])
+			}
+			for _, at := range p.Reserve[d] {
+				if s.Entries[at].Distance != upstream.Distance(d) || tc.want[d] > 0 {
+					t.Errorf("%v fail: reserve %v", tc.failing, p.Reserve)
+				}
+			}
+		}
+	}
+}
+
+// The nearest members that stand by are tried before others.
+func TestTheReserveIsTriedByDistance(t *testing.T) {
+	s := spec("round_robin", 3)
+	s.Spillover, s.Entries[1].Distance, s.Entries[2].Distance = .7, upstream.CrossRegion, upstream.CrossZone
+	svc := upstream.NewService("s")
+	svc.Swap(Next(&upstream.Pool{}, s, standing(s, failing()), second, noJitter))
+	ask := &upstream.Ask{Rand: rand.NewPCG(1, 2), Now: second}
+	var got []int
+	for range s.Entries {
+		var ticket upstream.Ticket
+		if _, ok := svc.Pick(ask, &ticket); !ok {
+			t.Fatal("no instance")
+		}
+		got = append(got, ticket.Index())
+		ticket.Release()
+	}
+	if !slices.Equal(got, []int{0, 2, 1}) {
+		t.Errorf("tried in the order %v", got)
+	}
+}
+
+// Without levels, the cost of a request to another zone divides the share of an instance there, in each policy.
+func TestACostMovesRequestsToNearInstances(t *testing.T) {
+	for _, policy := range []string{"adaptive", "least_request", "round_robin", "random", "peak_ewma", "ring_hash", "maglev"} {
+		s := spec(policy, 3)
+		s.Spillover, s.Costs = 0, Costs{CrossZone: 2, CrossRegion: 4}
+		s.Entries[1].Distance, s.Entries[2].Distance = upstream.CrossZone, upstream.CrossRegion
+		svc := upstream.NewService("s")
+		svc.Swap(Next(&upstream.Pool{}, s, standing(s, failing()), second, noJitter))
+		ask := &upstream.Ask{Rand: rand.NewPCG(1, 2), Now: second}
+		var got [3]float64
+		const requests = 20000
+		for i := range uint64(requests) {
+			var ticket upstream.Ticket
+			ask.NTried, ask.Hash = 0, upstream.Mix(i)
+			if _, ok := svc.Pick(ask, &ticket); !ok {
+				t.Fatal("no instance")
+			}
+			got[ticket.Index()] += 1. / requests
+			ticket.Observe(upstream.Success, second)
+			ticket.Release()
+		}
+		for i, want := range []float64{4. / 7, 2. / 7, 1. / 7} {
+			if math.Abs(got[i]-want) > .04 {
+				t.Errorf("%s: instance %d got %.3f of the requests, want %.3f", policy, i, got[i], want)
 			}
 		}
 	}
@@ -221,7 +311,7 @@ func TestStandbyInvariants(t *testing.T) {
 		s := spec(rapid.SampledFrom([]string{"adaptive", "round_robin", "ring_hash", "maglev", "least_request"}).Draw(t, "policy"), n)
 		s.Panic, s.Spillover = rapid.Float64Range(0, 1).Draw(t, "panic"), rapid.Float64Range(0, 1).Draw(t, "spillover")
 		for i := range s.Entries {
-			s.Entries[i].Backup, s.Entries[i].Away = rapid.Bool().Draw(t, "backup"), rapid.Bool().Draw(t, "away")
+			s.Entries[i].Backup, s.Entries[i].Distance = rapid.Bool().Draw(t, "backup"), upstream.Distance(rapid.IntRange(0, 2).Draw(t, "distance"))
 			s.Entries[i].Weight = rapid.Float64Range(.01, 1000).Draw(t, "weight")
 		}
 		p := &upstream.Pool{}
@@ -243,7 +333,7 @@ func TestStandbyInvariants(t *testing.T) {
 				t.Fatalf("no live member: %v", states(p))
 			}
 			for i, m := range p.Members {
-				live, reserve := slices.Contains(p.Live, int32(i)), slices.Contains(p.Reserve, int32(i))
+				live, reserve := slices.Contains(p.Live, int32(i)), slices.Contains(slices.Concat(p.Reserve[:]...), int32(i))
 				switch {
 				case live && reserve, reserve && m.Out != upstream.OtherZone, live && m.Out != upstream.In && !p.Panic, m.Out == upstream.In && !live, live && facts[i].Draining:
 					t.Fatalf("member %d is %v, live %v, reserve %v", i, m.Out, live, reserve)

@@ -18,7 +18,8 @@ import (
 func guarded(t *testing.T, edit func(a *action.Actions)) *bench {
 	s := httptest.NewServer(http.HandlerFunc(reveal))
 	t.Cleanup(s.Close)
-	return run(t, []string{s.Listener.Addr().String()}, func(_ *Config, r *dispatch.Route) {
+	return run(t, []string{s.Listener.Addr().String()}, func(c *Config, r *dispatch.Route) {
+		c.HalfCloseTimeout = soon // a client that closes its connection may still read, as far as the proxy can see
 		r.Actions = &action.Actions{}
 		edit(r.Actions)
 	})

@@ -19,7 +19,7 @@ const (
 	Reported                // a health-status message says UNHEALTHY and no probe of this proxy passes
 	Ejected                 // requests failed (Cause); returns at Until
 	Backup                  // the other members suffice
-	OtherZone               // the members of the node's zone suffice
+	OtherZone               // the members of nearer zones suffice
 	Reasons
 )
 
@@ -30,11 +30,27 @@ func (r Reason) String() string { return reasonWords[r] }
 // StandsBy reports whether the member could take requests, and others suffice.
 func (r Reason) StandsBy() bool { return r == Backup || r == OtherZone }
 
+// Distance says how far an instance is from this node.
+type Distance uint8
+
+// The distances, nearest first.
+const (
+	Near        Distance = iota // in the zone of this node, or not known to be elsewhere
+	CrossZone                   // in another zone, and not known to be in another region
+	CrossRegion                 // in another region
+	Distances
+)
+
+var distanceWords = [Distances]string{"", "zone", "region"}
+
+// String returns what differs between node and instance: "zone", "region", or "" for neither.
+func (d Distance) String() string { return distanceWords[d] }
+
 // Member is one instance as one Pool sees it. The factors are computed when the Pool is built. A pick only multiplies
 // them with values that change per request.
 type Member struct {
 	*Live
-	Weight      float64 // configured or an operator's override; in another zone times what this zone leaves
+	Weight      float64 // configured or an operator's override; in another zone times what nearer ones leave, or divided by the cost
 	Capacity    float64 // c^k: share of the pool's mean capacity, faded by trust; 1 is unknown
 	Veto        float64 // 1, or towards .5 if the instance reports utilization >= .95
 	FleetErr    float64 // .7·E·k: error rate that all proxies see, faded
@@ -44,6 +60,7 @@ type Member struct {
 	Utilization float64 // as reported, 0 unknown
 	AsOf        int64   // when the latest fact about it was received, on the process clock; 0 never
 	PeriodNs    int64   // interval between facts about it
+	Distance    Distance
 	Out         Reason
 	Since       int64  // when Out last changed
 	Until       int64  // Ejected: when it may return
@@ -64,8 +81,8 @@ type Member struct {
 type Pool struct {
 	Rev      uint64
 	Members  []Member
-	Live     []int32 // indices of the members that may be picked; in panic including unhealthy and ejected members
-	Reserve  []int32 // of other zones: members for requests that no member of Live can take, and for their sessions
+	Live     []int32            // indices of the members that may be picked; in panic including unhealthy and ejected members
+	Reserve  [Distances][]int32 // of other zones, by distance: members for requests that no member of Live can take, and for their sessions
 	Policy   Policy
 	Name     string  // of the policy
 	MedianNs float64 // median work-normalised latency, 0 unknown
@@ -234,7 +251,7 @@ func (s *Service) Pick(a *Ask, t *Ticket) (*Pool, bool) {
 	}
 	i, trial := p.choose(a)
 	if i < 0 {
-		return p, takeAny(p, p.Reserve, reserved, a, t)
+		return p, takeReserve(p, a, t)
 	}
 	if take(p, i, a, t) {
 		t.trial = trial
@@ -243,10 +260,18 @@ func (s *Service) Pick(a *Ask, t *Ticket) (*Pool, bool) {
 	if trial {
 		p.Members[i].endTrial()
 	}
-	return p, takeOther(p, i, a, t) || takeAny(p, p.Reserve, reserved, a, t)
+	return p, takeOther(p, i, a, t) || takeReserve(p, a, t)
 }
 
-const reserved = "other-zone" // reason of a pick from Reserve
+// takeReserve takes a member of Reserve that has room, a near one first. It returns false if there is none.
+func takeReserve(p *Pool, a *Ask, t *Ticket) bool {
+	for _, list := range p.Reserve {
+		if takeAny(p, list, "other-zone", a, t) {
+			return true
+		}
+	}
+	return false
+}
 
 // takeOther takes another live member than i, which has no room: first in the order of the policy, then in that of the
 // pool. It returns false if no live member has room.
@@ -322,7 +347,7 @@ func (p *Pool) onTrial(i int) bool {
 // accounting are those of Pick.
 func (s *Service) PickLive(l *Live, a *Ask, t *Ticket) (*Pool, bool) {
 	p := s.pool.Load()
-	for _, list := range [...][]int32{p.Live, p.Reserve} {
+	for _, list := range [...][]int32{p.Live, p.Reserve[CrossZone], p.Reserve[CrossRegion]} {
 		for _, i := range list {
 			if p.Members[i].Live == l {
 				a.Trace.N, a.Trace.Reason = 0, "pinned"

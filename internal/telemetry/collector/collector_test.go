@@ -259,7 +259,7 @@ func TestNodesShareTheInstances(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		var all sync.WaitGroup
-		all.Go(func() { _ = fleet.Run(ctx, false) })
+		all.Go(func() { _ = fleet.Run(ctx, nil) })
 		all.Go(func() { // its status
 			for {
 				s := event.NodeStatus{Timestamp: time.Now().UTC(), Node: node, Roles: []string{event.RoleCollector}}

@@ -28,7 +28,6 @@ type Fleet struct {
 	updates  *kafka.Tail
 	state    configlog.State // of config-updates; only its tail's goroutine uses it
 	caughtUp atomic.Bool
-	services atomic.Pointer[[]config.Service]
 	last     []string // the latest list with this node in it; only the goroutine that calls Nodes uses it
 }
 
@@ -51,19 +50,22 @@ func NewFleet(cfg kafka.Config, node string, watch *nodes.Watch, log *slog.Logge
 	return f, nil
 }
 
-// Run follows until ctx ends. Without published, it does not read the published configuration: the node has one.
-func (f *Fleet) Run(ctx context.Context, published bool) error {
+// Run follows until ctx ends. It calls published with the services of each revision of the published configuration that can be
+// used; if published is nil, it does not read the configuration, because the node has one.
+func (f *Fleet) Run(ctx context.Context, published func([]config.Service)) error {
 	var tails sync.WaitGroup
 	tails.Go(func() { _ = f.status.Run(ctx, f.watch.Take) }) // it returns nil
-	if published {
-		tails.Go(func() { _ = f.updates.Run(ctx, f.read) })
+	if published != nil {
+		tails.Go(func() {
+			_ = f.updates.Run(ctx, func(batch []kafka.Record) { f.read(batch, published) })
+		})
 	}
 	tails.Wait()
 	return nil
 }
 
-// read keeps the services of the latest revision that can be used.
-func (f *Fleet) read(batch []kafka.Record) {
+// read publishes the services of the latest revision if it can be used.
+func (f *Fleet) read(batch []kafka.Record, published func([]config.Service)) {
 	changed := false
 	for _, r := range batch {
 		changed = f.state.Fold(configlog.Read(f.cfg, r)) || changed
@@ -73,16 +75,8 @@ func (f *Fleet) read(batch []kafka.Record) {
 		return
 	}
 	if t, err := config.ParseTraffic([]byte(f.state.Document)); err == nil { // nodes refuse it too and keep the revision before
-		f.services.Store(&t.Services)
+		published(t.Services)
 	}
-}
-
-// Services returns the services of the published configuration.
-func (f *Fleet) Services() []config.Service {
-	if s := f.services.Load(); s != nil {
-		return *s
-	}
-	return nil
 }
 
 // Nodes returns the live nodes with the role collector, this node included; nil while they are not known. While the status of

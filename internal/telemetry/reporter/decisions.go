@@ -137,7 +137,7 @@ func candidate(p *upstream.Pool, c upstream.Candidate, at int64) event.Candidate
 	m := &p.Members[c.Index]
 	out := event.Candidate{
 		InstanceID: m.Instance, Cost: digits(float64(c.Cost)), InFlight: int64(c.InFlight), LatencyFactor: digits(float64(c.Latency)),
-		ErrorRate: digits(float64(c.Err)), Weight: m.Weight, SlowStart: digits(m.SlowStart), Silence: digits(float64(c.Silence)), Trust: digits(m.Trust),
+		ErrorRate: digits(float64(c.Err)), Weight: digits(m.Weight), Distance: m.Distance.String(), SlowStart: digits(m.SlowStart), Silence: digits(float64(c.Silence)), Trust: digits(m.Trust),
 	}
 	if m.AsOf > 0 {
 		out.AgeMs = event.Some(round(float64(at-m.AsOf)/1e6, 1))

@@ -226,8 +226,10 @@ func TestReportersHeaderAndKey(t *testing.T) {
 
 func decision() *dispatch.Decision {
 	l := upstream.NewLive("s", "i", "a:1", 1, 0)
-	p := &upstream.Pool{Rev: 3, Name: "adaptive", Members: []upstream.Member{{Live: l, Weight: 1, SlowStart: 1}, {Live: upstream.NewLive("s", "j", "a:2", 1, 0), Out: upstream.Ejected, Until: 5}}, Live: []int32{0}}
-	return &dispatch.Decision{ID: []byte("req-1"), Service: "s", Route: "r", Why: event.WhySample, At: 1, Attempts: []dispatch.Attempt{{Pool: p, Status: 200}}}
+	p := &upstream.Pool{Rev: 3, Name: "adaptive", Members: []upstream.Member{{Live: l, Weight: .25, SlowStart: 1, Distance: upstream.CrossRegion}, {Live: upstream.NewLive("s", "j", "a:2", 1, 0), Out: upstream.Ejected, Until: 5}}, Live: []int32{0}}
+	var compared upstream.Trace
+	compared.Add(upstream.Candidate{Cost: 4, Latency: 1, Penalty: 1, Silence: 1})
+	return &dispatch.Decision{ID: []byte("req-1"), Service: "s", Route: "r", Why: event.WhySample, At: 1, Attempts: []dispatch.Attempt{{Pool: p, Status: 200, Trace: compared}}}
 }
 
 func TestDecisionsBeyondTheRateAreCounted(t *testing.T) {
@@ -291,6 +293,9 @@ func TestNoDecisionVanishes(t *testing.T) {
 	d, err := event.DecodeRoutingDecision(w.log.of(event.TopicRoutingDecisions)[0].Value)
 	if err != nil || d.RequestID != "req-1" || d.InstanceID != "i" || len(d.Excluded) != 1 || d.Excluded[0].Reason != "ejected" {
 		t.Errorf("%+v %v", d, err)
+	}
+	if c := d.Candidates; len(c) != 1 || c[0].Distance != "region" || c[0].Weight != .25 {
+		t.Errorf("compared: %+v", c)
 	}
 }
 

@@ -1889,7 +1889,13 @@ export interface components {
                 errorRate: number;
                 fleetErrorRate?: number;
                 capacity?: number;
+                /** @description configured; of an instance in another zone times what nearer zones leave, or divided by the cost */
                 weight: number;
+                /**
+                 * @description the instance is in another zone or region than the node
+                 * @enum {string}
+                 */
+                distance?: "zone" | "region";
                 slowStart: number;
                 silence: number;
                 trust: number;

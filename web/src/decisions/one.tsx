@@ -155,6 +155,7 @@ function Candidates({ d }: { d: Decision }) {
             <th scope="row">
               <Link href={paths.instance(d.serviceId, c.instanceId)}>{c.instanceId}</Link>
               {c.instanceId === d.instanceId && <span className="tag ok"> chosen</span>}
+              {c.distance !== undefined && <span className="tag"> other {c.distance}</span>}
             </th>
             <td className="num">{factor(c.cost)}</td>
             <td className="bar-cell">
@@ -169,7 +170,7 @@ function Candidates({ d }: { d: Decision }) {
             <td className="num">×{factor(c.silence)}</td>
             <td className="num">{percent(c.slowStart)}</td>
             <td className="num">{factor(c.capacity)}</td>
-            <td className="num">{c.weight}</td>
+            <td className="num">{factor(c.weight)}</td>
             <td className="num">{c.ageMs === undefined ? "none" : `${age(c.ageMs)}, ${wholePercent(c.trust)}`}</td>
           </tr>
         ))}

@@ -34,6 +34,7 @@ const chosenBy: Record<string, string> = {
   turn: "it was its turn",
   random: "it was chosen at random",
   hash: "the hash of the request selects it",
+  "other-zone": "no nearer instance could take the request",
   session: "the session of the client belongs to it",
   pinned: "the connection of the client belongs to it",
 };

@@ -20,8 +20,8 @@ var (
 )
 
 // capacity is api.Sources.Capacity of a node with the role proxy.
-func (a *App) capacity(_ context.Context, service string, target float64) ([]api.Capacity, error) {
-	return api.CapacityOf(api.FromViewsOf(a.data.keeper.Views(), a.data.trend, 1), service, target)
+func (a *App) capacity(_ context.Context, q api.CapacityQuery) ([]api.Capacity, error) {
+	return api.CapacityOf(api.FromViewsOf(a.data.keeper.Views(), a.data.trend, 1), q)
 }
 
 // capacity sends the series of what services can carry.

@@ -3,8 +3,6 @@ package routing
 import (
 	"context"
 	"fmt"
-	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -41,11 +39,7 @@ func capacities(env *cli.Env) *cobra.Command {
 			if !(a.target >= capacity.MinTarget && a.target <= capacity.MaxTarget) {
 				return nil, cli.Usagef("--target: want %v to %v, got %v", capacity.MinTarget, capacity.MaxTarget, a.target)
 			}
-			query := url.Values{"target": {strconv.FormatFloat(a.target, 'g', -1, 64)}}
-			if a.name != "" {
-				query.Set("service", a.name)
-			}
-			return out, cli.Admin(env, a.admin).Get(ctx, "/api/v1/capacity?"+query.Encode(), &out)
+			return out, cli.Admin(env, a.admin).Get(ctx, "/api/v1/capacity?"+api.CapacityQuery{Service: a.name, Target: a.target}.Values().Encode(), &out)
 		},
 		Defaults: capacityArgs{target: capacity.DefaultTarget},
 		Table: func(list []api.Capacity) cli.Table {

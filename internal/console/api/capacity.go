@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -134,19 +135,42 @@ func unlessZero[T cmp.Ordered](v T) *T {
 	return &v
 }
 
-// CapacityOf returns what services can carry at a target, as Sources.Capacity.
-func CapacityOf(services []Service, name string, target float64) ([]Capacity, error) {
+// CapacityQuery asks what services can carry.
+type CapacityQuery struct {
+	Service string  // empty: all
+	Target  float64 // share of the capacity that may be used
+	Brief   bool    // without instances
+}
+
+// CapacityOf returns the answer for services, as Sources.Capacity.
+func CapacityOf(services []Service, q CapacityQuery) ([]Capacity, error) {
 	out := []Capacity{}
 	for _, v := range services {
-		if name == "" || v.ID == name {
-			c, _ := Summarize(v, target)
-			out = append(out, c)
+		if q.Service != "" && v.ID != q.Service {
+			continue
 		}
+		c, _ := Summarize(v, q.Target)
+		if q.Brief {
+			c.Instances = []InstanceCapacity{}
+		}
+		out = append(out, c)
 	}
-	if name != "" && len(out) == 0 {
-		return nil, problem.Errorf(problem.NotFound, "there is no service %q", name)
+	if q.Service != "" && len(out) == 0 {
+		return nil, problem.Errorf(problem.NotFound, "there is no service %q", q.Service)
 	}
 	return out, nil
+}
+
+// Values returns the query in the form of the API.
+func (q CapacityQuery) Values() url.Values {
+	v := url.Values{"target": {strconv.FormatFloat(q.Target, 'g', -1, 64)}}
+	if q.Service != "" {
+		v.Set("service", q.Service)
+	}
+	if q.Brief {
+		v.Set("instances", "false")
+	}
+	return v
 }
 
 func (s *Server) capacities(r *http.Request) (any, error) {
@@ -154,7 +178,15 @@ func (s *Server) capacities(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, problem.New(problem.Invalid, err, "")
 	}
-	return s.src.Capacity(r.Context(), r.URL.Query().Get("service"), target)
+	q := CapacityQuery{Service: r.URL.Query().Get("service"), Target: target}
+	switch text := r.URL.Query().Get("instances"); text {
+	case "", "true":
+	case "false":
+		q.Brief = true
+	default:
+		return nil, problem.Errorf(problem.Invalid, "instances: want true or false, got %.20q", text)
+	}
+	return s.src.Capacity(r.Context(), q)
 }
 
 // ParseTarget reads the share of the capacity that may be used; empty: the default.

@@ -29,8 +29,8 @@ func TestCapacityOfServices(t *testing.T) {
 		{ID: "weights", Policy: "round_robin", Instances: []api.Instance{carrying("a", "a", 50, 100), carrying("b", "a", 50, 400)}},
 		{ID: "nothing", Policy: "adaptive", Instances: []api.Instance{bare("a")}},
 	}
-	src := api.Sources{Capacity: func(_ context.Context, service string, target float64) ([]api.Capacity, error) {
-		return api.CapacityOf(services, service, target)
+	src := api.Sources{Capacity: func(_ context.Context, q api.CapacityQuery) ([]api.Capacity, error) {
+		return api.CapacityOf(services, q)
 	}}
 	ask := func(query string) (int, []api.Capacity, []byte) {
 		status, h, body := call(src, "GET", "/api/v1/capacity"+query, "")
@@ -66,7 +66,10 @@ func TestCapacityOfServices(t *testing.T) {
 	if _, all, body = ask("?service=good&target=0.4"); len(all) != 1 || *all[0].Headroom != 60 {
 		t.Errorf("at another target: %s", body)
 	}
-	for query, want := range map[string]int{"?target=2": 400, "?target=NaN": 400, "?target=x": 400, "?target=0": 400, "?service=none": 404} {
+	if _, all, body = ask("?instances=false"); len(all) != 4 || len(all[0].Instances) != 0 || *all[0].Headroom != 220 {
+		t.Errorf("without instances: %s", body)
+	}
+	for query, want := range map[string]int{"?instances=no": 400, "?target=2": 400, "?target=NaN": 400, "?target=x": 400, "?target=0": 400, "?service=none": 404} {
 		if status, _, body := ask(query); status != want {
 			t.Errorf("%s: got %d %s, want %d", query, status, body, want)
 		}

@@ -38,8 +38,7 @@ type Sources struct {
 	Node     func() Node
 	Overview func(ctx context.Context) (Overview, error)
 	Explain  func(ctx context.Context, service, instance string) (Explanation, error) // service may be empty
-	// Capacity returns what a service can carry at a target, or, for an empty name, what each service can.
-	Capacity func(ctx context.Context, service string, target float64) ([]Capacity, error)
+	Capacity func(ctx context.Context, q CapacityQuery) ([]Capacity, error)
 	Override func(ctx context.Context, o event.Override, actor, reason string) (configlog.Applied, error)
 	History  func(ctx context.Context) ([]configlog.Entry, error)
 	Groups   Groups   // nil without Kafka

@@ -191,8 +191,8 @@ func full() api.Sources {
 			}
 			return api.Explanation{Service: service, Instance: id, At: noon, Lines: []string{"a is ejected."}, Detail: instance("a")}, nil
 		},
-		Capacity: func(_ context.Context, service string, target float64) ([]api.Capacity, error) {
-			return api.CapacityOf(overview().Services, service, target)
+		Capacity: func(_ context.Context, q api.CapacityQuery) ([]api.Capacity, error) {
+			return api.CapacityOf(overview().Services, q)
 		},
 		Balancer: balancer(),
 		Override: func(_ context.Context, o event.Override, _, _ string) (configlog.Applied, error) {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -124,12 +123,8 @@ func (p *Proxies) Sources(s *api.Sources) {
 	s.Past = func(ctx context.Context, service, instance string) (t api.Past, err error) {
 		return t, p.get(ctx, ofInstance(instance, "past", service), &t)
 	}
-	s.Capacity = func(ctx context.Context, service string, target float64) (all []api.Capacity, err error) {
-		query := url.Values{"target": {strconv.FormatFloat(target, 'g', -1, 64)}}
-		if service != "" {
-			query.Set("service", service)
-		}
-		return all, p.get(ctx, "/api/v1/capacity?"+query.Encode(), &all)
+	s.Capacity = func(ctx context.Context, q api.CapacityQuery) (all []api.Capacity, err error) {
+		return all, p.get(ctx, "/api/v1/capacity?"+q.Values().Encode(), &all)
 	}
 	const demo = "/api/v1/demo"
 	s.Demo = func(ctx context.Context) (d api.DemoState, err error) { return d, p.get(ctx, demo, &d) }

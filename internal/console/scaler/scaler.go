@@ -24,16 +24,15 @@ const (
 	metricName  = "smartlb-instances"
 
 	maxMessage  = 64 << 10 // a trigger of KEDA has some hundred bytes
-	maxStreams  = 256      // of one connection
+	maxStreams  = 64       // of one connection
 	callTimeout = 5 * time.Second
 	stopTimeout = time.Second
 )
 
 // Config configures a Server.
 type Config struct {
-	// Capacity returns what one service can carry at a target, as api.Sources.Capacity.
-	Capacity func(ctx context.Context, service string, target float64) ([]api.Capacity, error)
-	TLS      *tls.Config // nil: plain text
+	Capacity func(ctx context.Context, q api.CapacityQuery) ([]api.Capacity, error) // as in api.Sources
+	TLS      *tls.Config                                                            // nil: plain text
 	Log      *slog.Logger
 }
 
@@ -181,7 +180,7 @@ func settingsOf(o object, err error) (settings, error) {
 
 // capacity returns what the service can carry. The errors have the codes of gRPC.
 func (s *Server) capacity(ctx context.Context, set settings) (api.Capacity, error) {
-	all, err := s.cfg.Capacity(ctx, set.service, set.target)
+	all, err := s.cfg.Capacity(ctx, api.CapacityQuery{Service: set.service, Target: set.target, Brief: true})
 	switch {
 	case problem.CodeOf(err) == problem.NotFound:
 		return api.Capacity{}, status.Error(codes.NotFound, err.Error())

@@ -28,11 +28,11 @@ func known(confidence string) api.Capacity {
 }
 
 // services are what the tests ask for.
-func services(_ context.Context, service string, target float64) ([]api.Capacity, error) {
+func services(_ context.Context, q api.CapacityQuery) ([]api.Capacity, error) {
 	c := known("high")
-	switch service {
+	switch q.Service {
 	case "shop":
-		c.PerInstance = some(100 * target / .8)
+		c.PerInstance = some(100 * q.Target / .8)
 	case "idle":
 		c.Load = some(0.0)
 	case "guessed":
@@ -40,13 +40,13 @@ func services(_ context.Context, service string, target float64) ([]api.Capacity
 	case "lower-bound":
 		c.PerInstance, c.Recommended, c.AtLeast = nil, nil, true
 	case "unknown":
-		c = api.Capacity{Service: service, Confidence: "none", Reason: "no instance has an estimate"}
+		c = api.Capacity{Service: q.Service, Confidence: "none", Reason: "no instance has an estimate"}
 	case "away":
 		return nil, problem.Errorf(problem.Unavailable, "no proxy sent a status in the last 15 s")
 	case "broken":
 		return nil, errors.New("disk")
 	default:
-		return nil, problem.Errorf(problem.NotFound, "there is no service %q", service)
+		return nil, problem.Errorf(problem.NotFound, "there is no service %q", q.Service)
 	}
 	return []api.Capacity{c}, nil
 }

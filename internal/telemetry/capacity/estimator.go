@@ -12,7 +12,7 @@ const (
 	maxBins    = 24               // distinct rates that are kept
 	binWidth   = 1.15             // each bin is so many times as high as the one below
 	maxWeight  = 12               // windows of one bin that count in a fit: hours at one rate must not hide a short peak
-	forgotten  = 0.1              // weight below which a bin is dropped, after about 100 minutes for one window
+	forgotten  = 0.1              // weight below which a bin is dropped, after about 100 minutes for a single one
 	minRate    = 1.0              // requests per second below which a window shows the base load only
 	maxErrors  = 0.1              // failed share above which a window shows failures, not capacity
 	maxValue   = 1e9              // rates and latencies above are not believable
@@ -46,16 +46,21 @@ const (
 type bin struct {
 	key  int
 	n    float64 // windows
+	seen int     // the same without decay
 	rate float64 // sum of the rates
 	use  [resources]sums
 	slow sums // of 1/latency: its mean does not suffer from single slow windows, and queueing theory is linear in it
 }
 
-// sums are the weight, the sum and the sum of squares of one number.
-type sums struct{ n, sum, squares float64 }
+// sums are the weight, the sum and the sum of squares of one number, and how often it was seen.
+type sums struct {
+	n, sum, squares float64
+	seen            int // without decay
+}
 
 func (s *sums) add(v float64) {
 	s.n++
+	s.seen++
 	s.sum += v
 	s.squares += v * v
 }
@@ -103,6 +108,7 @@ func (e *Estimator) Observe(w Window) {
 	}
 	b := e.bin(rate)
 	b.n++
+	b.seen++
 	b.rate += rate
 	for r, u := range used {
 		if !math.IsNaN(u) {
@@ -201,7 +207,7 @@ func (e *Estimator) contradicts(rate float64, used [resources]float64) bool {
 
 // predict returns the use of a resource at a rate: what was measured at this rate, else what the law says if it is good.
 func (e *Estimator) predict(r resource, rate float64) (float64, bool) {
-	if i, ok := e.find(key(rate)); ok && e.bins[i].use[r].n >= sustained {
+	if i, ok := e.find(key(rate)); ok && e.bins[i].use[r].seen >= sustained {
 		return e.bins[i].use[r].mean(), true
 	}
 	l, ok := e.law(r)

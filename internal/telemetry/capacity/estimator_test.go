@@ -133,6 +133,20 @@ func TestAnEstimateSaysWhatBindsAndWhy(t *testing.T) {
 	}
 }
 
+func TestAShortPeakIsRemembered(t *testing.T) {
+	var f feed
+	for i := range 3 + 60 {
+		rate := 100.0
+		if i < 3 {
+			rate = 1000
+		}
+		f.window(Window{Rate: rate, Utilization: nan, CPU: nan, LatencyMs: 20})
+	}
+	if got := f.Estimate(); !near(got.Rate, 1000, .01) || got.Bound != BySeen {
+		t.Errorf("ten minutes after a peak of 30 s: %+v", got)
+	}
+}
+
 func TestWhatWasSeenIsForgotten(t *testing.T) {
 	var f feed
 	for range 6 {

@@ -42,7 +42,7 @@ type law struct {
 func (e *Estimator) law(r resource) (law, bool) {
 	var l law
 	var w, sx, su, sxx, sxu float64
-	low, high := math.Inf(1), 0.0
+	low, high, seen := math.Inf(1), 0.0, 0
 	least := 1.0
 	for i := range e.bins {
 		b := &e.bins[i]
@@ -53,13 +53,14 @@ func (e *Estimator) law(r resource) (law, bool) {
 		x, u, n := b.x(), s.mean(), min(s.n, maxWeight)
 		if b.key != idle {
 			l.windows += s.n
+			seen += s.seen
 			l.highest = max(l.highest, u)
 			high = max(high, x)
 		}
 		low, least = min(low, x), min(least, u)
 		w, sx, su, sxx, sxu = w+n, sx+n*x, su+n*u, sxx+n*x*x, sxu+n*x*u
 	}
-	if high == 0 || l.highest < minUse || l.windows < sustained {
+	if high == 0 || l.highest < minUse || seen < sustained {
 		return law{}, false
 	}
 	l.demand = sxu / sxx
@@ -121,7 +122,7 @@ type knee struct {
 func (e *Estimator) knee() (knee, bool) {
 	base, top := e.fastest(), -1
 	for i := range e.bins {
-		if e.bins[i].slow.n >= sustained {
+		if e.bins[i].slow.seen >= sustained {
 			top = i
 		}
 	}
@@ -136,7 +137,7 @@ func (e *Estimator) knee() (knee, bool) {
 	points := 0
 	for i := range e.bins[:top+1] {
 		b := &e.bins[i]
-		if b.slow.n < 1 || b.x() < kneeFrom*k.at {
+		if b.slow.seen == 0 || b.x() < kneeFrom*k.at {
 			continue
 		}
 		points++
@@ -160,7 +161,7 @@ func (e *Estimator) knee() (knee, bool) {
 // fastest returns the highest mean of 1/latency, that of the base latency; 0: unknown.
 func (e *Estimator) fastest() (base float64) {
 	for i := range e.bins {
-		if s := &e.bins[i].slow; s.n >= sustained {
+		if s := &e.bins[i].slow; s.seen >= sustained {
 			base = max(base, s.mean())
 		}
 	}
@@ -173,7 +174,7 @@ func (e *Estimator) carried() (rate float64) {
 	base := e.fastest()
 	for i := range e.bins {
 		b := &e.bins[i]
-		if b.key == idle || b.n < sustained || b.slow.n > 0 && base > slowSeen*b.slow.mean() {
+		if b.key == idle || b.seen < sustained || b.slow.n > 0 && base > slowSeen*b.slow.mean() {
 			continue
 		}
 		rate = max(rate, b.x())

@@ -1,7 +1,6 @@
 package capacity
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -118,7 +117,7 @@ func TestTheModelsCapacityIsFound(t *testing.T) {
 					t.Fatalf("%d workers: no estimate", workers)
 				}
 				median := off[len(off)/2]
-				t.Log(fmt.Sprintf("| %s | %d | %+.0f %% | %+.0f..%+.0f %% | %v |", c.name, workers, 100*median, 100*off[0], 100*off[len(off)-1], bounds))
+				t.Logf("| %s | %d | %+.0f %% | %+.0f..%+.0f %% | %v |", c.name, workers, 100*median, 100*off[0], 100*off[len(off)-1], bounds)
 				if math.Abs(median) > c.most {
 					t.Errorf("%d workers: the median error is %+.0f %%, more than %.0f %%", workers, 100*median, 100*c.most)
 				}

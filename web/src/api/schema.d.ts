@@ -3166,6 +3166,8 @@ export interface operations {
                 service?: string;
                 /** @description Share of the capacity that may be used */
                 target?: number;
+                /** @description Whether the answer has the instances of each service */
+                instances?: boolean;
             };
             header?: never;
             path?: never;

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import type { Capacity } from "../api/client";
-import { bounded, capacities, confidence, limitedBy, losses, toneOf } from "../ui/capacity";
+import { bounded, capacities, capacityOf, confidence, limitedBy, losses, toneOf } from "../ui/capacity";
 import { dash, wholePercent } from "../ui/format";
 import { Link } from "../ui/link";
 import { type Params, paths } from "../ui/route";
@@ -9,9 +9,9 @@ import { type Column, Table } from "../ui/table";
 
 /** One line for each service, or one service with its zones and instances. */
 export function CapacityView({ params }: { params: Params }) {
-  const all = useQuery(capacities);
   const name = params.service;
-  const shown = (all.data ?? []).filter((c) => name === undefined || c.service === name);
+  const all = useQuery<Capacity[]>(name === undefined ? capacities : capacityOf(name));
+  const shown = all.data ?? [];
   return (
     <main id="main" className="page capacity" aria-busy={all.isPending}>
       <div className="toolbar">
@@ -20,7 +20,7 @@ export function CapacityView({ params }: { params: Params }) {
       </div>
       <StaleNote of={all} what="what the services can carry" />
       {all.isPending && <Waiting what="what the services can carry" />}
-      {all.data && shown.length === 0 && <Empty title={name === undefined ? "No service is configured" : `There is no service “${name}”`} />}
+      {all.data && shown.length === 0 && <Empty title="No service is configured" />}
       <div className={all.isError ? "stale" : ""}>
         {name === undefined ? (
           <ul className="capacities" aria-label="Services">

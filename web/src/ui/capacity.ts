@@ -1,9 +1,18 @@
 import { useQuery } from "@tanstack/react-query";
-import { type Capacity, get } from "../api/client";
+import { type Capacity, get, seg } from "../api/client";
 import { count, dash, rate } from "./format";
 
-/** What the services can carry. The analyzer measures it every ten seconds. */
-export const capacities = { queryKey: ["capacity"], queryFn: ({ signal }: { signal: AbortSignal }) => get<Capacity[]>("/capacity", signal), refetchInterval: 10_000, retry: false };
+const often = { refetchInterval: 10_000, retry: false }; // the analyzer measures every ten seconds
+
+/** What the services can carry, without their instances. */
+export const capacities = { ...often, queryKey: ["capacity"], queryFn: ({ signal }: { signal: AbortSignal }) => get<Capacity[]>("/capacity?instances=false", signal) };
+
+/** What one service can carry, with its instances. */
+export const capacityOf = (service: string) => ({
+  ...often,
+  queryKey: ["capacity", service],
+  queryFn: ({ signal }: { signal: AbortSignal }) => get<Capacity[]>(`/capacity?service=${seg(service)}`, signal),
+});
 
 /** What one service can carry; undefined before the first answer, and if this node has none. */
 export function useCapacity(service: string): Capacity | undefined {

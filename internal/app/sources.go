@@ -79,6 +79,7 @@ func (a *App) moment(_ context.Context, seconds int) (api.Overview, error) {
 	o := api.Overview{At: readable.Moment(time.Now()), Tick: a.data.trend.Tick(), Node: a.nodeInfo(), Alerts: []api.Alert{}}
 	o.Services = api.FromViewsOf(a.data.keeper.Views(), a.data.trend, seconds)
 	api.FromDiscovery(o.Services, a.data.discovery.Views())
+	api.FromCapacity(o.Services)
 	o.Alerts = a.activeAlerts()
 	o.Judge()
 	if a.o.Demo.Faults != nil {

@@ -67,6 +67,21 @@ type InstanceCapacity struct {
 	Estimate
 }
 
+// Headroom is how many more requests per second a service carries at the default target; negative: it is overloaded.
+type Headroom struct {
+	Rate    float64 `json:"rate"`
+	AtLeast bool    `json:"atLeast,omitempty"` // the rate is a lower bound
+}
+
+// FromCapacity adds the headroom to services.
+func FromCapacity(services []Service) {
+	for i := range services {
+		if s := sumOf(services[i], capacity.DefaultTarget); !math.IsNaN(s.Headroom) {
+			services[i].Headroom = &Headroom{Rate: s.Headroom, AtLeast: s.AtLeast}
+		}
+	}
+}
+
 func fromEstimate(e event.CapacityEstimate) *Estimate {
 	if e.Confidence == "" { // an analyzer of an earlier version
 		return nil
@@ -77,32 +92,43 @@ func fromEstimate(e event.CapacityEstimate) *Estimate {
 // byWeight are the policies that give each instance a share by its weight. The others give a slower one less.
 var byWeight = []string{"round_robin", "random", "ring_hash", "maglev"}
 
-// Summarize returns what a service can carry at a target, as package capacity defines it.
-func Summarize(s Service, target float64) (Capacity, capacity.Summary) {
-	c := Capacity{Service: s.ID, Target: target, Zones: []ZoneLoss{}, Instances: make([]InstanceCapacity, len(s.Instances))}
-	all := make([]capacity.Instance, len(s.Instances))
-	for n, i := range s.Instances {
-		view := InstanceCapacity{ID: i.ID, Zone: i.Tags["zone"], State: i.State, Estimate: Estimate{Confidence: capacity.None.String(), Reason: "the analyzer has no report about it"}}
-		one := capacity.Instance{ID: i.ID, Zone: view.Zone, Serves: i.State == "in" || i.State == "other-zone", Weight: i.Weight, Load: math.NaN()}
-		if f := i.Facts; f != nil {
-			if f.Estimate != nil && f.AgeMs <= float64(maxEstimateAge.Milliseconds()) {
-				view.Estimate = *f.Estimate
-			}
-			if f.AgeMs > float64(maxLoadAge.Milliseconds()) {
-				view.Load = nil
-			}
+// estimateOf returns what is known about an instance and still current.
+func estimateOf(i *Instance) Estimate {
+	e := Estimate{Confidence: capacity.None.String(), Reason: "the analyzer has no report about it"}
+	if f := i.Facts; f != nil {
+		if f.Estimate != nil && f.AgeMs <= float64(maxEstimateAge.Milliseconds()) {
+			e = *f.Estimate
 		}
-		one.Estimate.Reason, one.Estimate.Bound = view.Reason, view.Bound
-		one.Estimate.Confidence, _ = capacity.ParseConfidence(view.Confidence)
-		if view.Load != nil {
-			one.Load = *view.Load
+		if f.AgeMs > float64(maxLoadAge.Milliseconds()) {
+			e.Load = nil
 		}
-		if view.Rate != nil {
-			one.Estimate.Rate = *view.Rate
-		}
-		all[n], c.Instances[n] = one, view
 	}
-	sum := capacity.Sum(all, capacity.Options{Target: target, Weights: slices.Contains(byWeight, s.Policy)})
+	return e
+}
+
+// sumOf returns what a service can carry at a target, as package capacity defines it.
+func sumOf(s Service, target float64) capacity.Summary {
+	all := make([]capacity.Instance, len(s.Instances))
+	for n := range s.Instances {
+		i := &s.Instances[n]
+		e := estimateOf(i)
+		one := capacity.Instance{ID: i.ID, Zone: i.Tags["zone"], Serves: i.State == "in" || i.State == "other-zone", Weight: i.Weight, Load: math.NaN()}
+		one.Estimate.Reason, one.Estimate.Bound = e.Reason, e.Bound
+		one.Estimate.Confidence, _ = capacity.ParseConfidence(e.Confidence)
+		if e.Load != nil {
+			one.Load = *e.Load
+		}
+		if e.Rate != nil {
+			one.Estimate.Rate = *e.Rate
+		}
+		all[n] = one
+	}
+	return capacity.Sum(all, capacity.Options{Target: target, Weights: slices.Contains(byWeight, s.Policy)})
+}
+
+// Summarize returns what a service can carry at a target, without its instances.
+func Summarize(s Service, target float64) (Capacity, capacity.Summary) {
+	c, sum := Capacity{Service: s.ID, Target: target, Zones: []ZoneLoss{}, Instances: []InstanceCapacity{}}, sumOf(s, target)
 	c.set(sum)
 	return c, sum
 }
@@ -150,8 +176,10 @@ func CapacityOf(services []Service, q CapacityQuery) ([]Capacity, error) {
 			continue
 		}
 		c, _ := Summarize(v, q.Target)
-		if q.Brief {
-			c.Instances = []InstanceCapacity{}
+		for n := range v.Instances {
+			if i := &v.Instances[n]; !q.Brief {
+				c.Instances = append(c.Instances, InstanceCapacity{ID: i.ID, Zone: i.Tags["zone"], State: i.State, Estimate: estimateOf(i)})
+			}
 		}
 		out = append(out, c)
 	}

@@ -83,7 +83,7 @@ func overview() api.Overview {
 	return api.Overview{
 		At: noon, Node: node(), Alerts: []api.Alert{alert(), bareAlert()},
 		Services: []api.Service{
-			{ID: "s", Policy: "adaptive", Panic: true, HealthCheck: "http /health", Rate: 20, ErrorRate: .5, MedianMs: 12, Active: 3, Instances: []api.Instance{instance("a"), bare("b")}},
+			{ID: "s", Policy: "adaptive", Panic: true, HealthCheck: "http /health", Rate: 20, ErrorRate: .5, MedianMs: 12, Active: 3, Headroom: &api.Headroom{Rate: 40, AtLeast: true}, Instances: []api.Instance{instance("a"), bare("b")}},
 			{ID: "t", Policy: "maglev", Instances: []api.Instance{}},
 		},
 	}

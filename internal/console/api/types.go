@@ -59,6 +59,7 @@ type Service struct {
 	ErrorRate   float64    `json:"errorRate"`
 	MedianMs    float64    `json:"medianMs"` // work-normalised latency; 0: unknown
 	Active      int64      `json:"active"`
+	Headroom    *Headroom  `json:"headroom,omitempty"`  // nil: unknown
 	Discovery   *Discovery `json:"discovery,omitempty"` // nil: the instances are those of the configuration
 	Instances   []Instance `json:"instances"`
 }

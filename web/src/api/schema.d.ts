@@ -1423,7 +1423,7 @@ export interface components {
             node?: components["schemas"]["Node"];
             /** @description Absent: unchanged */
             alerts?: components["schemas"]["Alert"][];
-            /** @description Columns of a row: number, rate, errorRate, medianMs, active, panic (0 or 1) */
+            /** @description Columns of a row: number, rate, errorRate, medianMs, active, panic (0 or 1), headroom, and whether the headroom is known: 0 no, 1 yes, 2 as a lower bound */
             services: number[][];
             /**
              * @description Columns of a row: number; requests and errors of the newest second; rate, errorRate, p50Ms, p95Ms, p99Ms,
@@ -1452,6 +1452,12 @@ export interface components {
             /** @description Work-normalised latency; 0: unknown */
             medianMs: number;
             active: number;
+            /** @description How many more requests per second it carries at 80 % of its capacity; negative: it is overloaded; absent: unknown */
+            headroom?: {
+                rate: number;
+                /** @description The rate is a lower bound; absent: false */
+                atLeast?: boolean;
+            };
             discovery?: components["schemas"]["Discovery"];
             instances: components["schemas"]["Instance"][];
         };

@@ -1,6 +1,6 @@
-import { memo } from "react";
+import { memo, type ReactNode } from "react";
 import type { LiveInstance, LiveService } from "../live/feed";
-import { bounded, confidence, toneOf, useCapacity } from "../ui/capacity";
+import { bounded } from "../ui/capacity";
 import { age, dash, latency, latencyMs, percent, rate, score, wholePercent } from "../ui/format";
 import { WarnIcon } from "../ui/icons";
 import { Link } from "../ui/link";
@@ -60,7 +60,15 @@ export const ServiceLine = memo(function ServiceLine({ s, open, shown, toggle }:
         <Figure name="errors" value={percent(s.errorRate)} tone={tone(s.errorRate)} />
         <Figure name="median" value={latencyMs(s.medianMs)} />
         <Figure name="in flight" value={String(s.active)} />
-        <Headroom service={s.id} />
+        <Figure
+          name="headroom"
+          value={
+            <Link href={paths.capacity(s.id)} title="Requests/s that it carries in addition, at 80 % of its capacity">
+              {bounded(s.headroom?.rate ?? null, s.headroom?.atLeast ?? false)}
+            </Link>
+          }
+          tone={s.headroom && s.headroom.rate < 0 ? "bad-text" : ""}
+        />
       </dl>
       <span className="about">
         {shown < s.instances.length ? `${shown} of ` : ""}
@@ -78,20 +86,7 @@ export const ServiceLine = memo(function ServiceLine({ s, open, shown, toggle }:
   );
 });
 
-/** How many more requests/s the service carries, with a link to why. */
-function Headroom({ service }: { service: string }) {
-  const c = useCapacity(service);
-  return (
-    <div>
-      <dt>headroom</dt>
-      <dd className={c ? toneOf(c) : ""} title={c && `${c.text} (${confidence(c.confidence)})`}>
-        {c ? <Link href={paths.capacity(service)}>{bounded(c.headroom, c.atLeast)}</Link> : dash}
-      </dd>
-    </div>
-  );
-}
-
-function Figure({ name, value, tone = "" }: { name: string; value: string; tone?: string }) {
+function Figure({ name, value, tone = "" }: { name: string; value: ReactNode; tone?: string }) {
   return (
     <div>
       <dt>{name}</dt>

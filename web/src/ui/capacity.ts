@@ -1,4 +1,3 @@
-import { useQuery } from "@tanstack/react-query";
 import { type Capacity, get, seg } from "../api/client";
 import { count, dash, rate } from "./format";
 
@@ -13,11 +12,6 @@ export const capacityOf = (service: string) => ({
   queryKey: ["capacity", service],
   queryFn: ({ signal }: { signal: AbortSignal }) => get<Capacity[]>(`/capacity?service=${seg(service)}`, signal),
 });
-
-/** What one service can carry; undefined before the first answer, and if this node has none. */
-export function useCapacity(service: string): Capacity | undefined {
-  return useQuery({ ...capacities, select: (all: Capacity[]) => all.find((c) => c.service === service) }).data;
-}
 
 type Level = Capacity["confidence"];
 

@@ -26,6 +26,7 @@ command -v npm >/dev/null 2>&1 || missing "the web UI's own checks" "Node.js"
 command -v promtool >/dev/null 2>&1 || missing "metrics, rules and dashboards with a real Prometheus" "prometheus"
 command -v dnsmasq >/dev/null 2>&1 || missing "names of a DNS server that others wrote" "dnsmasq"
 command -v prometheus-alertmanager >/dev/null 2>&1 || missing "alerts in a real Alertmanager" "prometheus-alertmanager"
+command -v etcd >/dev/null 2>&1 || missing "a real API server of Kubernetes" "etcd-server"
 command -v shellcheck >/dev/null 2>&1 || missing "shellcheck of the scripts" "shellcheck"
 command -v shfmt >/dev/null 2>&1 || missing "shfmt of the scripts" "shfmt"
 
@@ -51,6 +52,10 @@ passed=true
 check() { "$@" || passed=false; } # a failure does not hide those of later steps
 step() { echo "== $1, from $((SECONDS / 60)) min $((SECONDS % 60)) s"; }
 
+# The first build of kube-apiserver takes minutes. Its test comes late, and waits for it.
+if command -v etcd >/dev/null 2>&1; then
+	beside "building kube-apiserver" nice go run -C test/kubernetes ./build
+fi
 # Tests with processes and browsers mostly wait and take the longest.
 beside "processes and browsers${race[*]:+, with the race detector}" go test "${race[@]}" -cover -timeout 50m -parallel 4 ./test/e2e
 slow=(./test/soak ./test/crash ./test/hostile ./bench/volume)

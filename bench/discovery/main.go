@@ -131,7 +131,7 @@ func begin(ctx context.Context, dir, program string, instances int) (s *stage, e
 	}
 	_, port, _ := net.SplitHostPort(listen.Addr().String())
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })}
-	go server.Serve(listen)
+	go func() { _ = server.Serve(listen) }()
 	ends = append(ends, func() { _ = server.Close() })
 	s = &stage{registry: registry{len: instances, port: port}}
 	at, err := net.Listen("tcp", "127.0.0.1:0")
@@ -139,7 +139,7 @@ func begin(ctx context.Context, dir, program string, instances int) (s *stage, e
 		return nil, end, err
 	}
 	source := &http.Server{Handler: &s.registry}
-	go source.Serve(at)
+	go func() { _ = source.Serve(at) }()
 	ends = append(ends, func() { _ = source.Close() })
 	addrs, err := rig.FreeAddrs(2)
 	if err != nil {

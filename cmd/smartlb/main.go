@@ -3,10 +3,16 @@
 package main
 
 import (
+	"log/slog"
 	"os"
+
+	"k8s.io/klog/v2"
 
 	"github.com/smartlb/smartlb/internal/cli"
 	"github.com/smartlb/smartlb/internal/cli/commands"
 )
 
-func main() { os.Exit(cli.Main(commands.All()...)) }
+func main() {
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // client-go writes there what it returns as errors too
+	os.Exit(cli.Main(commands.All()...))
+}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/control/discovery"
 	"github.com/smartlb/smartlb/internal/event"
 	loads "github.com/smartlb/smartlb/internal/telemetry/collector"
 	"github.com/smartlb/smartlb/internal/telemetry/nodes"
@@ -21,8 +22,12 @@ func (a *App) newCollector() (err error) {
 	if a.data == nil {
 		a.members = a.newMembers()
 	}
+	var cluster loads.Cluster
+	if access, err := discovery.NewKubernetesAccess(a.o.Document.Discovery.Kubernetes); err == nil { // otherwise there is none
+		cluster = access
+	}
 	a.collector = loads.New(loads.Config{
-		Node: a.node, Services: a.services, Nodes: a.fleet.Nodes, Sender: a.producer, Wall: time.Now, Log: a.o.Log,
+		Node: a.node, Services: a.services, Nodes: a.fleet.Nodes, Cluster: cluster, Sender: a.producer, Wall: time.Now, Log: a.o.Log,
 	})
 	return nil
 }

@@ -19,7 +19,7 @@ var (
 	familyFactsLag       = gauge("smartlb_facts_lag_records", "Records of the topic that this proxy has not processed yet, by the latest answer of the broker.", "topic")
 	familyFactsTime      = gauge("smartlb_facts_latest_timestamp_seconds", "Timestamp of the latest record of the topic that this proxy processed.", "topic")
 	familyFactsConnected = gauge("smartlb_facts_connected", "1 while this proxy can read facts from Kafka.")
-	familyCollected      = counter("smartlb_collector_questions_total", "Questions of this node to instances about their load, by kind (scrape, agent-check, orca-stream) and result. published: the answer is a message or no news; unreachable: no answer in time; invalid: the answer cannot be used; not-queued: the queue for Kafka is full. Only nodes with the role collector have this series.", "kind", "result")
+	familyCollected      = counter("smartlb_collector_questions_total", "Questions of this node to instances about their load, by kind (scrape, agent-check, orca-stream, pod-metrics) and result. published: the answer is a message or no news; unreachable: no answer in time; invalid: the answer cannot be used; not-queued: the queue for Kafka is full. Only nodes with the role collector have this series.", "kind", "result")
 	familyCollecting     = gauge("smartlb_collector_instances", "Instances that this node asks for their load, by kind. Only nodes with the role collector have this series.", "kind")
 	familyInputLag       = gauge("smartlb_analyzer_lag_records", "Records of an input topic that this analyzer has not processed yet, in its partitions, by the latest answer of the broker.", "topic")
 	familyDelivered      = counter("smartlb_kafka_delivered_total", "Records delivered to Kafka.", "topic")

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,15 @@ type DiscoveryNode struct {
 	// how the node logs in at servers of `services[].discovery`, at most 32. A server without an entry gets no credentials;
 	// default none
 	Logins []DiscoveryLogin `yaml:"logins"`
+	// how the node logs in at the API server of Kubernetes for `services[].discovery.kubernetes`; default with the service
+	// account of the pod in which the node runs
+	Kubernetes KubernetesNode `yaml:"kubernetes"`
+}
+
+// KubernetesNode is the access of a node to an API server of Kubernetes.
+type KubernetesNode struct {
+	Kubeconfig string `yaml:"kubeconfig"` // kubeconfig file as kubectl has it. It is read anew after each failure; default none: the service account of the pod
+	Context    string `yaml:"context"`    // context of the kubeconfig; default its current one
 }
 
 // DiscoveryLogin is how a node connects to one server.
@@ -41,6 +51,8 @@ type Discovery struct {
 	HTTP   *HTTPDiscovery   `yaml:"http"`   // a server that lists targets, as `http_sd_configs` of Prometheus reads it; default none
 	DNS    *DNSDiscovery    `yaml:"dns"`    // a name with A and AAAA, or SRV records; default none
 	Consul *ConsulDiscovery `yaml:"consul"` // a service in the catalog of Consul; default none
+
+	Kubernetes *KubernetesDiscovery `yaml:"kubernetes"` // the endpoints of a service of Kubernetes; default none
 
 	Kafka *KafkaDiscovery `yaml:"kafka"` // instances that register themselves by their messages in Kafka. It needs `allow`; default none
 
@@ -61,7 +73,7 @@ type Discovery struct {
 // Most returns the largest number of instances that all sources together can give a service.
 func (d Discovery) Most() int {
 	n := 0
-	for _, given := range [...]bool{d.File != nil, d.HTTP != nil, d.DNS != nil, d.Consul != nil, d.Kafka != nil} {
+	for _, given := range [...]bool{d.File != nil, d.HTTP != nil, d.DNS != nil, d.Consul != nil, d.Kubernetes != nil, d.Kafka != nil} {
 		if given {
 			n += d.MaxInstances
 		}
@@ -104,6 +116,15 @@ type ConsulDiscovery struct {
 	Timeout    time.Duration `yaml:"timeout"`    // longest time of one request beyond `wait`, 100ms to 60s; default 10s
 }
 
+// KubernetesDiscovery is a service of Kubernetes. Its endpoints that are ready are used; those that end drain.
+type KubernetesDiscovery struct {
+	Service   string        `yaml:"service"`   // name of the service; required
+	Namespace string        `yaml:"namespace"` // namespace of the service; default default
+	Port      string        `yaml:"port"`      // name of the port in the service, or number of the port of the pods; default the only TCP port
+	Wait      time.Duration `yaml:"wait"`      // longest time for which the API server keeps a watch open, 1s to 10m. A change is sent at once; default 60s
+	Timeout   time.Duration `yaml:"timeout"`   // longest time of a list, and of a watch beyond `wait`, 100ms to 60s; default 10s
+}
+
 // KafkaDiscovery permits instances to register themselves: a message on service-metrics or health-status that names the
 // address of its instance.
 type KafkaDiscovery struct {
@@ -132,6 +153,13 @@ func (d *Discovery) fill(path string, given func(string) bool) {
 		orDefault(&n.Wait, time.Minute, given(path+".consul.wait"))
 		orDefault(&n.Timeout, 10*time.Second, given(path+".consul.timeout"))
 	}
+	if n := d.Kubernetes; n != nil {
+		if n.Namespace == "" {
+			n.Namespace = "default"
+		}
+		orDefault(&n.Wait, time.Minute, given(path+".kubernetes.wait"))
+		orDefault(&n.Timeout, 10*time.Second, given(path+".kubernetes.timeout"))
+	}
 	if d.DNS != nil {
 		if d.DNS.Type == "" {
 			d.DNS.Type = "host"
@@ -150,9 +178,10 @@ func (c *checker) discovery(path string, d *Discovery) {
 		return
 	}
 	if d.Most() == 0 && d.MaxInstances > 0 {
-		c.fail(path, "missing: want file, http, dns, consul or kafka")
+		c.fail(path, "missing: want file, http, dns, consul, kubernetes or kafka")
 	}
 	c.discoveryConsul(path+".consul", d.Consul)
+	c.discoveryKubernetes(path+".kubernetes", d.Kubernetes)
 	c.discoveryKafka(path, d)
 	c.discoveryDNS(path+".dns", d.DNS)
 	if d.File != nil {
@@ -182,6 +211,9 @@ func (c *checker) discovery(path string, d *Discovery) {
 	if d.Consul != nil && d.StaleAfter <= d.Consul.Wait {
 		c.fail(path+".staleAfter", "want more than consul.wait, which is %s, got %s", d.Consul.Wait, d.StaleAfter)
 	}
+	if d.Kubernetes != nil && d.StaleAfter <= d.Kubernetes.Wait {
+		c.fail(path+".staleAfter", "want more than kubernetes.wait, which is %s, got %s", d.Kubernetes.Wait, d.StaleAfter)
+	}
 	if d.DNS != nil && d.StaleAfter <= d.DNS.Interval {
 		c.fail(path+".staleAfter", "want more than dns.interval, which is %s, got %s", d.DNS.Interval, d.StaleAfter)
 	}
@@ -210,6 +242,26 @@ func (c *checker) discoveryConsul(path string, d *ConsulDiscovery) {
 		if tag == "" || len(tag) > 256 || hasControl(tag) {
 			c.fail(fmt.Sprintf("%s.tags[%d]", path, i), "%.300q: want a tag of 1 to 256 bytes", tag)
 		}
+	}
+	c.span(path+".wait", d.Wait, time.Second, 10*time.Minute, "1s", "10m")
+	c.span(path+".timeout", d.Timeout, 100*time.Millisecond, time.Minute, "100ms", "60s")
+}
+
+// kubernetesName is that of a service, a namespace or a port.
+var kubernetesName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+func (c *checker) discoveryKubernetes(path string, d *KubernetesDiscovery) {
+	if d == nil {
+		return
+	}
+	for key, text := range map[string]string{"service": d.Service, "namespace": d.Namespace} {
+		if !kubernetesName.MatchString(text) {
+			c.fail(path+"."+key, "%.100q: want a name of 1 to 63 small letters, digits and dashes, beginning and ending with a letter or digit", text)
+		}
+	}
+	_, _, number := PortRange(d.Port)
+	if d.Port != "" && !kubernetesName.MatchString(d.Port) || strings.Trim(d.Port, "0123456789") == "" && d.Port != "" && !number {
+		c.fail(path+".port", "%.100q: want the name of a port such as http, or a number from 1 to 65535", d.Port)
 	}
 	c.span(path+".wait", d.Wait, time.Second, 10*time.Minute, "1s", "10m")
 	c.span(path+".timeout", d.Timeout, 100*time.Millisecond, time.Minute, "100ms", "60s")
@@ -292,6 +344,9 @@ func (c *checker) discoveryFile(at, name string) {
 }
 
 func (c *checker) discoveryNode(d DiscoveryNode) {
+	if d.Kubernetes.Context != "" && d.Kubernetes.Kubeconfig == "" {
+		c.fail("discovery.kubernetes.context", "has no effect without kubeconfig")
+	}
 	if len(d.Logins) > maxLogins {
 		c.fail("discovery.logins", "%d logins are more than %d", len(d.Logins), maxLogins)
 		d.Logins = d.Logins[:maxLogins]

@@ -391,6 +391,14 @@ type Instance struct {
 	Source string
 	// Draining says that the source announced the end of the instance. It is not part of the document.
 	Draining bool
+	// Incarnation tells an instance apart from an earlier one with the same id and address, such as the uid of a pod; "":
+	// the source does not tell them apart. It is not part of the document.
+	Incarnation string
+}
+
+// Succeeds reports whether the instance is another one than old, although id and address may be the same.
+func (in Instance) Succeeds(old string) bool {
+	return old != "" && in.Incarnation != "" && in.Incarnation != old
 }
 
 // DefaultAdmin is the default address of the admin API.

@@ -15,6 +15,13 @@ type LoadReports struct {
 	ORCA       *ORCA       `yaml:"orca"`       // reports in the responses of the instances, as gRPC, Envoy and model servers know them; default not read
 	Scrape     *Scrape     `yaml:"scrape"`     // numbers from the /metrics page of each instance, read by the nodes with the role collector; default not read
 	AgentCheck *AgentCheck `yaml:"agentCheck"` // agents of HAProxy beside the instances, asked by the nodes with the role collector; default not asked
+	PodMetrics *PodMetrics `yaml:"podMetrics"` // CPU and memory of the pods from the metrics API of Kubernetes, against their limits, read by the nodes with the role collector. It needs `services[].discovery.kubernetes`; default not read
+}
+
+// PodMetrics configures the reading of the metrics API of Kubernetes.
+type PodMetrics struct {
+	Interval time.Duration `yaml:"interval"` // time between two readings, 1s to 1m. Kubernetes measures every 15s or less often; default 15s
+	Timeout  time.Duration `yaml:"timeout"`  // longest time of a reading, more than 0s, at most the interval. With an interval below 5s the default is the interval; default 5s
 }
 
 // ORCA configures the reading of load reports in responses.
@@ -92,6 +99,10 @@ func (l *LoadReports) fill(path string, given func(string) bool) {
 		orDefault(&s.Interval, 5*time.Second, given(path+".scrape.interval"))
 		orDefault(&s.Timeout, min(2*time.Second, s.Interval), given(path+".scrape.timeout"))
 	}
+	if p := l.PodMetrics; p != nil {
+		orDefault(&p.Interval, 15*time.Second, given(path+".podMetrics.interval"))
+		orDefault(&p.Timeout, min(5*time.Second, p.Interval), given(path+".podMetrics.timeout"))
+	}
 	if a := l.AgentCheck; a != nil {
 		orDefault(&a.Interval, 2*time.Second, given(path+".agentCheck.interval"))
 		orDefault(&a.Timeout, time.Second, given(path+".agentCheck.timeout"))
@@ -104,13 +115,19 @@ func (c *checker) loadReports(path string, s Service) {
 		return
 	}
 	if *l == (LoadReports{}) {
-		c.fail(path, "has no effect: want orca, scrape or agentCheck")
+		c.fail(path, "has no effect: want orca, scrape, agentCheck or podMetrics")
 	}
 	if l.ORCA != nil && l.ORCA.OutOfBand != nil {
 		c.outOfBand(path+".orca.outOfBand", s)
 	}
 	if l.Scrape != nil {
 		c.scrape(path+".scrape", s)
+	}
+	if l.PodMetrics != nil {
+		if s.Discovery == nil || s.Discovery.Kubernetes == nil {
+			c.fail(path+".podMetrics", "has no effect without discovery.kubernetes of the service")
+		}
+		c.collectorTimes(path+".podMetrics", l.PodMetrics.Interval, l.PodMetrics.Timeout)
 	}
 	if l.AgentCheck != nil {
 		a, at := *l.AgentCheck, path+".agentCheck"

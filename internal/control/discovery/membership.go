@@ -137,6 +137,8 @@ func (p *plan) keep(members []member, byAddress map[string]bool) (unlisted []mem
 		in, listed := p.wanted[old.ID]
 		address := config.SameAddress(old.Address)
 		switch {
+		case listed && in.Address == old.Address && in.Succeeds(old.Incarnation):
+			p.leaving = append(p.leaving, old)
 		case listed && in.Address == old.Address:
 			p.next = append(p.next, member{Instance: in, since: old.since})
 			delete(p.wanted, old.ID)
@@ -233,7 +235,7 @@ func (m *membership) configured(source string) bool {
 
 func equal(a, b member) bool {
 	return a.held == b.held && a.ID == b.ID && a.Address == b.Address && a.Weight == b.Weight && a.Backup == b.Backup && a.Draining == b.Draining &&
-		a.Source == b.Source && maps.Equal(a.Tags, b.Tags)
+		a.Source == b.Source && a.Incarnation == b.Incarnation && maps.Equal(a.Tags, b.Tags)
 }
 
 // wanted returns what document and sources list, by id and by address.

@@ -44,6 +44,13 @@ func newSources(service string, d config.Discovery, cfg Config) (names []string,
 		}
 		names, all = append(names, "consul "+s.query(0)), append(all, s)
 	}
+	if k := d.Kubernetes; k != nil {
+		s := kubernetesSource{namespace: k.Namespace, service: k.Service, port: k.Port, wait: k.Wait, timeout: k.Timeout, most: d.MaxInstances}
+		if s.access, err = NewKubernetesAccess(node.Kubernetes); err != nil {
+			return nil, nil, err
+		}
+		names, all = append(names, kubernetesName(k.Namespace, k.Service, k.Port)), append(all, s)
+	}
 	if d.Kafka != nil {
 		if cfg.Registrations == nil {
 			return nil, nil, errors.New("discovery.kafka: this node runs without Kafka")

@@ -49,14 +49,16 @@ type savedInstance struct {
 	Draining bool              `json:"draining,omitempty"`
 	Tags     map[string]string `json:"tags,omitempty"`
 	Source   string            `json:"source,omitempty"` // of a held instance
+
+	Incarnation string `json:"incarnation,omitempty"`
 }
 
 func save(in config.Instance) savedInstance {
-	return savedInstance{ID: in.ID, Address: in.Address, Weight: in.Weight, Backup: in.Backup, Draining: in.Draining, Tags: in.Tags}
+	return savedInstance{ID: in.ID, Address: in.Address, Weight: in.Weight, Backup: in.Backup, Draining: in.Draining, Tags: in.Tags, Incarnation: in.Incarnation}
 }
 
 func (in savedInstance) instance(source string) config.Instance {
-	return config.Instance{ID: in.ID, Address: in.Address, Weight: in.Weight, Backup: in.Backup, Draining: in.Draining, Tags: in.Tags, Source: source}
+	return config.Instance{ID: in.ID, Address: in.Address, Weight: in.Weight, Backup: in.Backup, Draining: in.Draining, Tags: in.Tags, Source: source, Incarnation: in.Incarnation}
 }
 
 // path returns the file of a service. Ids begin with a letter or digit and have no slash.

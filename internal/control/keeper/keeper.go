@@ -75,11 +75,13 @@ type instance struct {
 	live   *upstream.Live
 	source string // what found it; "": the document
 	tags   map[string]string
-	going  bool      // its source announced its end
-	joined time.Time // when it joined a service that has had instances; zero: it is one of the first
-	former departed  // the same instance at its former addresses
-	probe  picker.Probe
-	last   probeView
+	going  bool // its source announced its end
+	// as config.Instance.Incarnation, the last one that was not empty
+	incarnation string
+	joined      time.Time // when it joined a service that has had instances; zero: it is one of the first
+	former      departed  // the same instance at its former addresses
+	probe       picker.Probe
+	last        probeView
 }
 
 type override struct {
@@ -204,7 +206,7 @@ func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 	for _, in := range c.Instances {
 		kept[in.ID] = true
 		have := s.instances[in.ID]
-		if have == nil || have.live.Addr != in.Address {
+		if have == nil || have.live.Addr != in.Address || in.Succeeds(have.incarnation) {
 			k.generation++
 			next := &instance{live: upstream.NewLive(c.ID, in.ID, in.Address, k.generation, now), joined: joined}
 			if have != nil {
@@ -216,6 +218,7 @@ func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 			s.instances[in.ID] = have
 		}
 		have.source, have.tags, have.going = in.Source, in.Tags, in.Draining
+		have.incarnation = cmp.Or(in.Incarnation, have.incarnation)
 		if c.HealthCheck == nil {
 			have.probe = picker.Unknown
 		}

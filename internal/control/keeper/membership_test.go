@@ -102,6 +102,32 @@ func TestASuccessorGetsNoFactsOfItsPredecessor(t *testing.T) {
 	}
 }
 
+// The same id at the same address is another instance, if its source says so.
+func TestAnotherIncarnationGetsNoFactsOfItsPredecessor(t *testing.T) {
+	w := newWorld()
+	of := func(incarnation string) []config.Instance {
+		all := found("i1", "i2")
+		all[0].Incarnation = incarnation
+		return all
+	}
+	w.Apply([]config.Service{{ID: "s", Policy: "round_robin", Instances: of("")}})()
+	first := w.members()[0].Live
+	w.wait(time.Second)
+	w.SetInstances("s", of("one"))()
+	w.SetInstances("s", of(""))()
+	w.SetInstances("s", of("one"))()
+	if got := w.members()[0].Live; got != first {
+		t.Fatal("an instance begins anew, although its source did not say that it is another one")
+	}
+	w.ObserveScore(event.HealthScore{ServiceID: "s", InstanceID: "i1", AsOf: w.cfg.Wall(), Seq: 1, Score: .1})
+	w.wait(time.Second)
+	w.SetInstances("s", of("two"))()
+	w.Rebuild()
+	if got := w.members()[0].Live; got == first || !first.Retired() || w.Views()[0].Instances[0].Score != nil {
+		t.Error("another incarnation has what is known of its predecessor")
+	}
+}
+
 func TestStandingsComeFromChecksEjectionsAndRequests(t *testing.T) {
 	w := newWorld()
 	check := &config.HealthCheck{Type: "tcp", Interval: time.Second, Timeout: time.Second}

@@ -31,6 +31,7 @@ type Config struct {
 	Node     string
 	Services func() []config.Service // of the current configuration
 	Nodes    func() []string         // called by Run only: ids of the live nodes with the role collector; nil result: not known yet, nothing is asked
+	Cluster  Cluster                 // nil: there is none, and metrics of pods are not read
 	Sender   Sender
 	Wall     func() time.Time
 	Log      *slog.Logger
@@ -50,10 +51,13 @@ const (
 	Scrape Kind = iota
 	AgentCheck
 	Stream   // out-of-band reports of ORCA
+	Pods     // metrics of the pods of a service, read together
 	NumKinds = int(iota)
 )
 
-func (k Kind) String() string { return [NumKinds]string{"scrape", "agent-check", "orca-stream"}[k] }
+func (k Kind) String() string {
+	return [NumKinds]string{"scrape", "agent-check", "orca-stream", "pod-metrics"}[k]
+}
 
 // Result is what became of one question to an instance.
 type Result uint8
@@ -78,6 +82,8 @@ type target struct {
 	scrape                     config.Scrape
 	agent                      config.AgentCheck
 	stream                     config.OutOfBand
+	pods                       config.PodMetrics
+	namespace                  string // of pods
 }
 
 // Collector asks the instances that this node owns. Make it with New.
@@ -172,6 +178,9 @@ func (c *Collector) own() map[target]bool {
 		if l.ORCA != nil {
 			streams = l.ORCA.OutOfBand
 		}
+		if l.PodMetrics != nil && s.Discovery != nil && s.Discovery.Kubernetes != nil && Owner(nodes, s.ID, "") == c.cfg.Node {
+			out[target{service: s.ID, kind: Pods, pods: *l.PodMetrics, namespace: s.Discovery.Kubernetes.Namespace}] = true
+		}
 		for _, in := range s.Instances {
 			if l.Scrape == nil && l.AgentCheck == nil && streams == nil || Owner(nodes, s.ID, in.ID) != c.cfg.Node {
 				continue
@@ -202,7 +211,10 @@ func (c *Collector) ask(ctx context.Context, t target) {
 	c.asked[t.kind].Add(1)
 	defer c.asked[t.kind].Add(-1)
 	interval, timeout, question := t.agent.Interval, t.agent.Timeout, c.agentQuestion(t)
-	if t.kind == Scrape {
+	switch t.kind {
+	case Pods:
+		interval, timeout, question = t.pods.Interval, t.pods.Timeout, c.podQuestion(t)
+	case Scrape:
 		interval, timeout = t.scrape.Interval, t.scrape.Timeout
 		var err error
 		if question, err = c.scrapeQuestion(t); err != nil { // the check of the configuration has parsed the expressions
@@ -297,6 +309,31 @@ func (c *Collector) scrapeQuestion(t target) (func(context.Context) (Result, err
 		}
 		return c.send(event.TopicServiceMetrics, t.service, Scrape, m.AppendJSON(nil)), nil
 	}, nil
+}
+
+// podQuestion returns a function that reads the metrics of the pods of a service and publishes them.
+func (c *Collector) podQuestion(t target) func(context.Context) (Result, error) {
+	p := podSampler{cluster: c.cfg.Cluster, namespace: t.namespace, limits: map[string]limit{}}
+	return func(ctx context.Context) (Result, error) {
+		if c.cfg.Cluster == nil {
+			return Unreachable, errors.New("this node has no access to an API server of Kubernetes")
+		}
+		var instances []config.Instance
+		for _, s := range c.cfg.Services() {
+			if s.ID == t.service {
+				instances = s.Instances
+			}
+		}
+		messages, err := p.ask(ctx, t.service, instances)
+		if err != nil && len(messages) == 0 {
+			return Unreachable, err
+		}
+		result := Published
+		for _, m := range messages {
+			result = max(result, c.send(event.TopicServiceMetrics, t.service, Pods, m.AppendJSON(nil)))
+		}
+		return result, nil
+	}
 }
 
 // page reads the numbers of a page.

@@ -50,6 +50,7 @@ var only = map[string][]string{
 	"github.com/goccy/go-yaml/parser":     {"internal/base/yamlsafe"},
 	"github.com/goccy/go-yaml/lexer":      {"internal/base/yamlsafe"},
 	"go.opentelemetry.io":                 {"internal/telemetry/tracing", "tools/collector"},
+	"k8s.io":                              {"internal/control/discovery", "internal/telemetry/collector", "cmd/smartlb", "test/kubernetes"},
 	"github.com/spf13/cobra":              {"internal/cli", "scripts/man"},
 }
 

@@ -57,6 +57,7 @@ type App struct {
 
 	analyzer  *analyzer.Analyzer // nil without the role analyzer
 	collector *loads.Collector   // nil without the role collector
+	receiver  *loads.Receiver    // of OTLP; nil without the role collector or without an address
 	fleet     *loads.Fleet       // what it knows of the other nodes
 	members   *members           // of services, if the node has the role collector without the role proxy
 	notifier  *notifier.Notifier // nil without the role analyzer, and without receivers of alerts

@@ -2,8 +2,13 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"os"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/control/discovery"
 	"github.com/smartlb/smartlb/internal/event"
@@ -30,6 +35,39 @@ func (a *App) newCollector() (err error) {
 		Node: a.node, Services: a.services, Nodes: a.fleet.Nodes, Cluster: cluster, Sender: a.producer, Wall: time.Now, Log: a.o.Log,
 	})
 	return nil
+}
+
+// newReceiver binds the listener for metrics by OTLP, if the node has the role collector and an address for it.
+func (a *App) newReceiver() error {
+	o := a.o.Document.Telemetry.OTLP
+	if a.collector == nil || o.Address == "" {
+		return nil
+	}
+	token, err := "", error(nil)
+	if o.Token != "" {
+		if token, err = o.Token.Resolve(os.Getenv, os.ReadFile); err != nil {
+			return fmt.Errorf("telemetry.otlp.token: %w", err)
+		}
+	}
+	gate, err := access.New(access.Config{Token: token})
+	if err != nil {
+		return fmt.Errorf("telemetry.otlp: %w", err)
+	}
+	var secure *tls.Config
+	if o.TLS.Cert != "" {
+		if secure, err = certificate(o.TLS.Cert, o.TLS.Key); err != nil {
+			return fmt.Errorf("telemetry.otlp: %w", err)
+		}
+		secure.NextProtos = []string{"h2", "http/1.1"}
+	}
+	a.receiver = loads.NewReceiver(loads.ReceiverConfig{
+		Services: a.services, Sender: a.producer, Gate: gate, Wall: time.Now, Log: a.o.Log,
+	})
+	var h http.Handler = a.receiver
+	if gate.Open() { // a page in a browser does not know a token
+		h = a.guard(h)
+	}
+	return a.serve("otlp", o.Address, h, gate, secure)
 }
 
 // services returns the services that the node serves, or, without the role proxy, those of the published configuration.

@@ -250,7 +250,7 @@ func sections() []section {
 		{"Sources of instances", []*family{familyFound, familyFoundAge, familyFoundGood, familyFoundBad, familyHeld, familyJoins, familyLeaves}},
 		{"Configuration and node", []*family{familyRevision, familyReloadGood, familyReloadTime, familyReloads, familyLog, familyBadFile, familyBuild, familyUpgrade, familyShortage, familyMemoryLimit, familyMemoryUsed, familyMemoryRefused, familyDropped}},
 		{"Kafka", []*family{familyFactsLag, familyFactsTime, familyFactsConnected, familyInputLag, familyDelivered, familyBuffered, familySkipped, familyGroupLag, familyGroupAlarm}},
-		{"Collector", []*family{familyCollected, familyCollecting}},
+		{"Collector", []*family{familyCollected, familyCollecting, familyOTLPRequests, familyOTLPReports}},
 		{"Receivers of alerts", []*family{familyAlertSender, familyAlertMessages, familyAlertFailing}},
 		{"Admin and console", []*family{familyWebOpen, familyWebRefused}},
 	}

@@ -21,6 +21,8 @@ var (
 	familyFactsConnected = gauge("smartlb_facts_connected", "1 while this proxy can read facts from Kafka.")
 	familyCollected      = counter("smartlb_collector_questions_total", "Questions of this node to instances about their load, by kind (scrape, agent-check, orca-stream, pod-metrics) and result. published: the answer is a message or no news; unreachable: no answer in time; invalid: the answer cannot be used; not-queued: the queue for Kafka is full. Only nodes with the role collector have this series.", "kind", "result")
 	familyCollecting     = gauge("smartlb_collector_instances", "Instances that this node asks for their load, by kind. Only nodes with the role collector have this series.", "kind")
+	familyOTLPRequests   = counter("smartlb_otlp_requests_total", "Requests with metrics of instances by OTLP, by result. taken: the metrics were read; malformed: no request of OTLP; too-large: above 4 MiB or too many values; busy: too many at once; refused: the token is missing or wrong. Only nodes with the receiver have this series.", "result")
+	familyOTLPReports    = counter("smartlb_otlp_reports_total", "Metrics of one instance in one request by OTLP, by result. published: they are a message; empty: none of the named metrics is there, or no rate is known yet; unknown: no service uses them, or it has no such instance; old: more than a minute old or in the future, or not newer than the latest; limited: more than one per second; invalid: a number is too large; not-queued: the queue for Kafka is full. Only nodes with the receiver have this series.", "result")
 	familyInputLag       = gauge("smartlb_analyzer_lag_records", "Records of an input topic that this analyzer has not processed yet, in its partitions, by the latest answer of the broker.", "topic")
 	familyDelivered      = counter("smartlb_kafka_delivered_total", "Records delivered to Kafka.", "topic")
 	familyBuffered       = gauge("smartlb_kafka_buffered_records", "Records that wait to be delivered to Kafka.")
@@ -128,6 +130,15 @@ func (c collector) kafka(s series) {
 			for r, n := range collected.Results[k] {
 				s.count(familyCollected, n, kind, loads.Result(r).String())
 			}
+		}
+	}
+	if a.receiver != nil {
+		received := a.receiver.Stats()
+		for r, n := range received.Requests {
+			s.count(familyOTLPRequests, n, loads.RequestResult(r).String())
+		}
+		for r, n := range received.Reports {
+			s.count(familyOTLPReports, n, loads.ReportResult(r).String())
 		}
 	}
 	if a.analyzer != nil {

@@ -93,6 +93,7 @@ func scraped(t *testing.T) string {
 	}
 	o := options(t, AllRoles()...)
 	o.Document.Traffic, o.Traffic, o.FileName = traffic, []byte(document), "test.yaml"
+	o.Document.Telemetry.OTLP.Address = "127.0.0.1:0"
 	o.Signals.Reload = func() (File, error) { return File{}, nil }
 	o.Upgrade.C = make(chan os.Signal)
 	o.Document.Alerting = config.DefaultAlerting()

@@ -25,7 +25,7 @@ import (
 	"github.com/smartlb/smartlb/internal/control/config"
 )
 
-// webServer is the listener of admin, console or scaler.
+// webServer is the listener of admin, console, OTLP or scaler.
 type webServer struct {
 	name     string
 	listener net.Listener
@@ -65,7 +65,10 @@ func (a *App) newWeb() error {
 			return fmt.Errorf("admin: %w", err)
 		}
 	}
-	if err := a.serve("admin", admin, a.adminHandler(api.New(src, a.o.Log)), src.Gate, nil); err != nil {
+	if err := a.serve("admin", admin, a.guard(a.adminHandler(api.New(src, a.o.Log))), src.Gate, nil); err != nil {
+		return err
+	}
+	if err := a.newReceiver(); err != nil {
 		return err
 	}
 	if err := a.newScaler(); err != nil {
@@ -84,8 +87,11 @@ func (a *App) newWeb() error {
 			return fmt.Errorf("console: %w", err)
 		}
 	}
-	return a.serve("console", c.Address, mux, gate, secure)
+	return a.serve("console", c.Address, a.guard(mux), gate, secure)
 }
+
+// guard refuses requests that pages of other origins cause.
+func (a *App) guard(h http.Handler) http.Handler { return api.Guard(h, a.o.Document.Console.Hosts...) }
 
 func (a *App) serve(name, address string, h http.Handler, gate *access.Gate, secure *tls.Config) error {
 	if err := a.guarded(name, address, gate, secure != nil); err != nil {
@@ -100,8 +106,15 @@ func (a *App) serve(name, address string, h http.Handler, gate *access.Gate, sec
 	if secure != nil {
 		l = tls.NewListener(l, secure)
 	}
+	var protocols *http.Protocols
+	if name == "otlp" { // for gRPC
+		protocols = new(http.Protocols)
+		protocols.SetHTTP1(true)
+		protocols.SetHTTP2(true)
+		protocols.SetUnencryptedHTTP2(true)
+	}
 	a.web = append(a.web, &webServer{name: name, listener: l, limited: bounded, secure: secure != nil, server: &http.Server{
-		Handler: api.Guard(h, a.o.Document.Console.Hosts...), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
+		Handler: h, Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10, // each write of a stream has its own deadline
 		ErrorLog: slog.NewLogLogger(a.o.Log.Handler(), slog.LevelDebug), // failed handshakes of unknown clients
 	}})
@@ -139,16 +152,20 @@ func certificate(cert, key string) (*tls.Config, error) {
 // guarded returns an error if unauthenticated clients of the address could change routing. gate is nil if the listener
 // has no authentication.
 func (a *App) guarded(name, address string, gate *access.Gate, secure bool) error {
+	fix, encrypt := "console.users or console.oidc (for admin also admin.token)", "console.tls"
+	if name == "otlp" {
+		fix, encrypt = "telemetry.otlp.token", "telemetry.otlp.tls"
+	}
 	switch {
 	case access.Loopback(address):
 		return nil
 	case !gate.Open():
 		if !secure {
-			a.o.Log.Warn("passwords and sessions are sent in plain text unless a proxy before this listener terminates TLS", "listener", name, "address", address, "fix", "console.tls")
+			a.o.Log.Warn("passwords and sessions are sent in plain text unless a proxy before this listener terminates TLS", "listener", name, "address", address, "fix", encrypt)
 		}
 		return nil
 	case !a.o.Insecure:
-		return fmt.Errorf("%s: %s is reachable from other machines without credentials; use a loopback address, configure console.users or console.oidc (for admin also admin.token), or use --insecure-listen", name, address)
+		return fmt.Errorf("%s: %s is reachable from other machines without credentials; use a loopback address, configure %s, or use --insecure-listen", name, address, fix)
 	}
 	a.o.Log.Warn("listening beyond loopback without credentials: every client that reaches this address may change routing", "listener", name, "address", address)
 	return nil

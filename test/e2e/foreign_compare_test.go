@@ -44,18 +44,28 @@ func comparing(t *testing.T) []foreign {
 	}
 	jars := jarsOf(t, "kraft")
 	run(root, "javac", "-nowarn", "-cp", strings.Join(jars, ":"), "-d", filepath.Join(dir, "java"), filepath.Join("java", "Compare.java"))
-	node := filepath.Join(dir, "node")
-	if err := os.CopyFS(node, os.DirFS(filepath.Join(root, "node"))); err != nil {
-		t.Fatal(err)
-	}
-	run(node, "npm", "ci", "--no-audit", "--no-fund", "--loglevel=error")
 	compare := filepath.Join(root, "python", "compare.py")
 	return []foreign{
 		{"java", java(append(slices.Clone(jars), filepath.Join(dir, "java")), "Compare")},
 		{"librdkafka", []string{python[0], compare, "librdkafka"}},
 		{"kafka-python", []string{python[0], compare, "kafka-python"}},
-		{"kafkajs", []string{"node", filepath.Join(node, "compare.js")}},
+		{"kafkajs", []string{"node", filepath.Join(kafkajsFolder(t), "compare.js")}},
 	}
+}
+
+// kafkajsFolder returns a folder with test/foreign/node and what it needs installed.
+func kafkajsFolder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../foreign/node")); err != nil {
+		t.Fatal(err)
+	}
+	npm := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error")
+	npm.Dir = dir
+	if out, err := npm.CombinedOutput(); err != nil {
+		t.Fatalf("npm ci: %v\n%s", err, out)
+	}
+	return dir
 }
 
 // answer is what a client got in one step.

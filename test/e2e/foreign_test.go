@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -38,8 +39,13 @@ func java(jars []string, more ...string) []string {
 	return append([]string{"java", "-Xmx192m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", strings.Join(jars, ":")}, more...)
 }
 
+// buildingClients is held while the programs of test/foreign are built, in a folder that all tests share.
+var buildingClients sync.Mutex
+
 // clients builds the programs of test/foreign.
 func clients(libs []string) ([]foreign, error) {
+	buildingClients.Lock()
+	defer buildingClients.Unlock()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/test/porttest"
 )
 
@@ -89,6 +91,40 @@ func TestLoadReports(t *testing.T) {
 			return vetoed(t, p.Address("admin"), "shop-1") && !vetoed(t, p.Address("admin"), "shop-2")
 		})
 		published("collector/orca", `"cpuUsage":0.98`)
+	})
+
+	t.Run("OTLP", func(t *testing.T) {
+		p := start(t, true, "run", "--roles", "proxy,analyzer,collector", "--kafka", kafka, "--config-source", "file", "--config", exampleOf(t, "Metrics by OTLP", ":8080", "127.0.0.1:0", "10.0.1.1:8080", one, "10.0.1.2:8080", two), "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--otlp", "127.0.0.1:0")
+		sender := filepath.Join(t.TempDir(), "otlp")
+		if out, err := exec.Command("go", "build", "-C", "../foreign/otlp", "-o", sender, ".").CombinedOutput(); err != nil {
+			t.Fatalf("building the sender: %v\n%s", err, out)
+		}
+		for _, args := range [][]string{{"grpc", "shop-1=98"}, {"delta", "shop-2=10", "stranger=5"}} {
+			cmd := exec.Command(sender, append([]string{"http://" + p.Address("otlp")}, args...)...)
+			cmd.Env = cleanEnv(t)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+		}
+		eventually(t, "a utilization of 98 % by OTLP halves the weight", func() bool {
+			return vetoed(t, p.Address("admin"), "shop-1") && !vetoed(t, p.Address("admin"), "shop-2")
+		})
+		for _, id := range []string{"shop-1", "shop-2"} {
+			rates := func(records []*kgo.Record) bool {
+				return slices.ContainsFunc(records, func(r *kgo.Record) bool {
+					m, err := event.DecodeServiceMetrics(r.Value)
+					return err == nil && header(r, "smartlb-reporter") == "collector/otlp" && m.InstanceID == id && m.Metrics.ActiveConnections == event.Some(10) && m.Metrics.RPS.Value > 0 && m.Metrics.ErrorRate.Value > 0
+				})
+			}
+			if !rates(consume(t, kafka, "service-metrics", rates)) {
+				t.Errorf("no rates of %s are on service-metrics", id)
+			}
+		}
+		eventually(t, "the instance that nobody knows is counted", func() bool {
+			_, body, _ := get(t, "http://"+p.Address("admin")+"/metrics")
+			return regexp.MustCompile(`smartlb_otlp_reports_total\{result="unknown"\} [1-9]`).MatchString(body)
+		})
 	})
 
 	t.Run("pages, agents and streams", func(t *testing.T) {

@@ -41,11 +41,16 @@ type matcher struct {
 
 // ParseExpr reads SELECTOR, SELECTOR / SELECTOR, or SELECTOR / NUMBER, where a selector is NAME or NAME{LABEL="VALUE", ...}
 // with the operators =, !=, =~ and !~ of PromQL.
-func ParseExpr(text string) (Expr, error) {
-	if len(text) > MaxExpr {
+func ParseExpr(text string) (Expr, error) { return parse(parser{rest: text}) }
+
+// ParseDotted is ParseExpr for names of OpenTelemetry: names of metrics and labels may have dots and dashes after their first
+// character.
+func ParseDotted(text string) (Expr, error) { return parse(parser{rest: text, dotted: true}) }
+
+func parse(p parser) (Expr, error) {
+	if len(p.rest) > MaxExpr {
 		return Expr{}, fmt.Errorf("longer than %d bytes", MaxExpr)
 	}
-	p := parser{rest: text}
 	e := Expr{Div: 1}
 	var err error
 	if e.Of, err = p.selector(); err != nil {
@@ -78,7 +83,10 @@ func ParseExpr(text string) (Expr, error) {
 	return e, nil
 }
 
-type parser struct{ rest string }
+type parser struct {
+	rest   string
+	dotted bool
+}
 
 func (p *parser) blanks() { p.rest = strings.TrimLeft(p.rest, " \t\n") }
 
@@ -93,7 +101,7 @@ func (p *parser) take(word string) bool {
 // name reads a name of a metric or, without colons, of a label.
 func (p *parser) name(colons bool) string {
 	i := 0
-	for i < len(p.rest) && isName(p.rest[i], i == 0, colons) {
+	for i < len(p.rest) && (isName(p.rest[i], i == 0, colons) || p.dotted && i > 0 && (p.rest[i] == '.' || p.rest[i] == '-')) {
 		i++
 	}
 	name := p.rest[:i]
@@ -193,10 +201,24 @@ func (s *Selector) matches(labels []label) bool {
 				value = unescape(l.value)
 			}
 		}
-		same := m.pattern == nil && string(value) == m.value || m.pattern != nil && m.pattern.Match(value)
-		if same == m.not {
+		if !m.accepts(value) {
 			return false
 		}
 	}
 	return true
+}
+
+// Matches reports whether a series matches whose label has the value that label returns, "" for a label that it does not have.
+func (s *Selector) Matches(label func(name string) string) bool {
+	for i := range s.matchers {
+		if m := &s.matchers[i]; !m.accepts([]byte(label(m.label))) {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *matcher) accepts(value []byte) bool {
+	same := m.pattern == nil && string(value) == m.value || m.pattern != nil && m.pattern.Match(value)
+	return same != m.not
 }

@@ -98,6 +98,32 @@ func TestMistakesInExpressionsAreNamed(t *testing.T) {
 	}
 }
 
+func TestDottedNames(t *testing.T) {
+	e, err := ParseDotted(`http.server.request-duration{http.response.status_code=~"5.."} / pool.size`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := func(value string) func(string) string {
+		return func(name string) string {
+			if name == "http.response.status_code" {
+				return value
+			}
+			return ""
+		}
+	}
+	if e.Of.Name != "http.server.request-duration" || e.By.Name != "pool.size" || !e.Of.Matches(code("503")) || e.Of.Matches(code("200")) || e.Of.Matches(code("")) {
+		t.Errorf("got %+v", e)
+	}
+	for _, text := range []string{".a", "a{.b=\"1\"}", "a{-b=\"1\"}", "a..b /"} {
+		if _, err := ParseDotted(text); err == nil {
+			t.Errorf("%s is accepted", text)
+		}
+	}
+	if _, err := ParseExpr("a.b"); err == nil {
+		t.Error("a page of Prometheus has no dots in names")
+	}
+}
+
 // endless is a page without an end.
 type endless struct {
 	line string

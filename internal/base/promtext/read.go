@@ -67,26 +67,33 @@ func Read(r io.Reader, exprs []Expr) ([]Value, error) {
 	}
 	out := make([]Value, len(exprs))
 	for i := range exprs {
-		out[i] = quotient(&exprs[i], &sums[2*i], &sums[2*i+1])
+		out[i] = exprs[i].Value(sums[2*i].Value, sums[2*i+1].Value)
 	}
 	return out, nil
 }
 
 type sum struct {
-	of    *Selector
-	v     float64
-	known bool
+	of *Selector
+	Value
 }
 
-func quotient(e *Expr, of, by *sum) Value {
+// Value returns the value of an expression by the sums of its two selectors.
+func (e *Expr) Value(of, by Value) Value {
 	div := e.Div
 	if e.By != nil {
-		div = by.v
+		div = by.V
 	}
-	if v := of.v / div; of.known && div > 0 && !math.IsInf(v, 0) {
+	if v := of.V / div; of.Known && div > 0 && !math.IsInf(v, 0) {
 		return Value{v, true}
 	}
 	return Value{}
+}
+
+// Add adds the value of a series to a sum. A value that is not usable (NaN, infinite, above 1e15) changes nothing.
+func (v *Value) Add(series float64) {
+	if math.Abs(series) <= maxValue { // false for NaN
+		v.V, v.Known = v.V+series, true
+	}
 }
 
 var errValue = errors.New("want a number after the series")
@@ -118,9 +125,7 @@ func add(sums []sum, line []byte, labels []label) (_ []label, added int, err err
 		}
 		if s.of.matches(labels) {
 			added = 1
-			if math.Abs(value) <= maxValue { // false for NaN
-				s.v, s.known = s.v+value, true
-			}
+			s.Add(value)
 		}
 	}
 	return labels, added, nil

@@ -22,18 +22,18 @@ import (
 
 // nodeFlags are the flags that up and run share.
 type nodeFlags struct {
-	file, data, admin, console string
-	configSource               string
-	listen, kafka, explainFrom []string
-	profile                    string
-	brokerListen, brokerInside string
-	accessLog                  string
-	drain, lameDuck            time.Duration
-	insecure, withParent       bool
-	readOnly, watch            bool
-	readyFile                  string
-	sum                        app.Sum                // of the file that load read
-	given                      func(flag string) bool // reports whether a flag is given; nil: no flag is
+	file, data, admin, console, otlp string
+	configSource                     string
+	listen, kafka, explainFrom       []string
+	profile                          string
+	brokerListen, brokerInside       string
+	accessLog                        string
+	drain, lameDuck                  time.Duration
+	insecure, withParent             bool
+	readOnly, watch                  bool
+	readyFile                        string
+	sum                              app.Sum                // of the file that load read
+	given                            func(flag string) bool // reports whether a flag is given; nil: no flag is
 }
 
 func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
@@ -46,6 +46,7 @@ func (n *nodeFlags) declare(f *pflag.FlagSet, drain time.Duration) {
 	f.StringVar(&n.profile, "profile", "", "`name` of a profile with brokers and credentials, instead of the file's; see smartlb profile")
 	f.StringArrayVar(&n.listen, "listen", nil, "[NAME=]`address` that replaces a listener's; may be repeated")
 	f.StringVar(&n.admin, "admin", "", "`address` of API, /metrics, /healthz, /readyz (default "+config.DefaultAdmin+")")
+	f.StringVar(&n.otlp, "otlp", "", "`address` that takes metrics of instances by OTLP, with the role collector (default none)")
 	f.StringVar(&n.console, "console", "", "`address` of the web UI (default 127.0.0.1:8083)")
 	f.StringVar(&n.brokerListen, "broker-listen", "127.0.0.1:9092", "`address` of the embedded broker")
 	f.StringVar(&n.brokerInside, "broker-internal", "127.0.0.1:29092", "second `address` of the embedded broker, for containers and Connect; empty: none")
@@ -92,6 +93,7 @@ func (n *nodeFlags) load(env *cli.Env) (config.Document, []byte, error) {
 		}
 	}
 	set(&d.Admin.Address, n.admin)
+	set(&d.Telemetry.OTLP.Address, n.otlp)
 	set(&d.Console.Address, n.console)
 	set(&d.Proxy.AccessLog, n.accessLog)
 	d.Console.ReadOnly = d.Console.ReadOnly || n.readOnly

@@ -148,6 +148,7 @@ func (c *checker) node(n Node) {
 		c.fail("telemetry.interval", "want 100ms to 60s, got %s", n.Telemetry.Interval)
 	}
 	c.tracing("telemetry.tracing", n.Telemetry.Tracing)
+	c.otlpReceiver("telemetry.otlp", n.Telemetry.OTLP)
 	c.collector("telemetry.logs", n.Telemetry.Logs)
 }
 
@@ -243,6 +244,7 @@ func (c *checker) traffic(t Traffic) {
 		c.service(path, s)
 		c.rateLimits(path+".rateLimits", s.RateLimits)
 	}
+	c.otlpNames(t.Services)
 	routes, reserved := map[string]string{}, ReservedHeaders(t.Listeners)
 	for i, r := range t.Routes {
 		path := fmt.Sprintf("routes[%d]", i)

@@ -175,6 +175,7 @@ type Telemetry struct {
 	Interval       time.Duration `yaml:"interval"`       // shortest time between two reports, 100ms to 60s. A proxy of more than 20 instances reports less often; default 1s
 	Tracing        Tracing       `yaml:"tracing"`        // traces of requests, see docs/tracing.md; default off
 	Logs           Logs          `yaml:"logs"`           // the access log for an OpenTelemetry collector, see docs/tracing.md; default off
+	OTLP           OTLPReceiver  `yaml:"otlp"`           // receiver of metrics of instances, on nodes with the role collector, see docs/load-reports.md; default off
 }
 
 // Traffic is the part that is published to all nodes.

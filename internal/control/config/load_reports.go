@@ -1,11 +1,13 @@
 package config
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/base/promtext"
+	"github.com/smartlb/smartlb/internal/base/secret"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -16,6 +18,7 @@ type LoadReports struct {
 	Scrape     *Scrape     `yaml:"scrape"`     // numbers from the /metrics page of each instance, read by the nodes with the role collector; default not read
 	AgentCheck *AgentCheck `yaml:"agentCheck"` // agents of HAProxy beside the instances, asked by the nodes with the role collector; default not asked
 	PodMetrics *PodMetrics `yaml:"podMetrics"` // CPU and memory of the pods from the metrics API of Kubernetes, against their limits, read by the nodes with the role collector. It needs `services[].discovery.kubernetes`; default not read
+	OTLP       *OTLP       `yaml:"otlp"`       // metrics that the instances send by OTLP to the nodes with the role collector, at `telemetry.otlp.address`; default not used
 }
 
 // PodMetrics configures the reading of the metrics API of Kubernetes.
@@ -45,6 +48,23 @@ type Scrape struct {
 	Interval time.Duration `yaml:"interval"` // time between two readings, 1s to 1m; default 5s
 	Timeout  time.Duration `yaml:"timeout"`  // longest time of a reading, more than 0s, at most the interval. With an interval below 2s the default is the interval; default 2s
 	Metrics  ScrapeMetrics `yaml:"metrics"`  // which numbers of the page have which meaning, at least one; required
+}
+
+// OTLP configures the use of metrics that instances send by OTLP. It names the numbers as Scrape does, by the names of
+// OpenTelemetry, and labels are the attributes of the data points.
+type OTLP struct {
+	ServiceName       string        `yaml:"serviceName"`       // text of the resource attribute `service.name` of the instances, at most 256 bytes, unique among the services; default `services[].id`
+	InstanceAttribute string        `yaml:"instanceAttribute"` // resource attribute with the id of the instance, at most 256 bytes; default service.instance.id
+	Metrics           ScrapeMetrics `yaml:"metrics"`           // which metrics have which meaning, at least one. A histogram counts as the number of its measurements; required
+}
+
+// OTLPReceiver is the receiver of metrics by OTLP.
+type OTLPReceiver struct {
+	// address of the receiver, by HTTP (POST /v1/metrics) and gRPC. On an address other than loopback, the node starts only with
+	// `telemetry.otlp.token` or --insecure-listen; flag --otlp; default none: the node receives no metrics
+	Address string     `yaml:"address"`
+	Token   secret.Ref `yaml:"token"` // secret that senders put into the header `Authorization: Bearer ...`; default none
+	TLS     Files      `yaml:"tls"`   // certificate of the receiver. Changed files are used without a restart; default plain HTTP
 }
 
 // ScrapeMetrics gives the numbers of a page their meaning. Each is a metric, or a metric divided by another metric or by a
@@ -103,6 +123,9 @@ func (l *LoadReports) fill(path string, given func(string) bool) {
 		orDefault(&p.Interval, 15*time.Second, given(path+".podMetrics.interval"))
 		orDefault(&p.Timeout, min(5*time.Second, p.Interval), given(path+".podMetrics.timeout"))
 	}
+	if o := l.OTLP; o != nil {
+		orDefault(&o.InstanceAttribute, "service.instance.id", given(path+".otlp.instanceAttribute"))
+	}
 	if a := l.AgentCheck; a != nil {
 		orDefault(&a.Interval, 2*time.Second, given(path+".agentCheck.interval"))
 		orDefault(&a.Timeout, time.Second, given(path+".agentCheck.timeout"))
@@ -115,7 +138,7 @@ func (c *checker) loadReports(path string, s Service) {
 		return
 	}
 	if *l == (LoadReports{}) {
-		c.fail(path, "has no effect: want orca, scrape, agentCheck or podMetrics")
+		c.fail(path, "has no effect: want orca, scrape, agentCheck, podMetrics or otlp")
 	}
 	if l.ORCA != nil && l.ORCA.OutOfBand != nil {
 		c.outOfBand(path+".orca.outOfBand", s)
@@ -128,6 +151,9 @@ func (c *checker) loadReports(path string, s Service) {
 			c.fail(path+".podMetrics", "has no effect without discovery.kubernetes of the service")
 		}
 		c.collectorTimes(path+".podMetrics", l.PodMetrics.Interval, l.PodMetrics.Timeout)
+	}
+	if l.OTLP != nil {
+		c.otlp(path+".otlp", *l.OTLP)
 	}
 	if l.AgentCheck != nil {
 		a, at := *l.AgentCheck, path+".agentCheck"
@@ -168,19 +194,79 @@ func (c *checker) scrape(path string, s Service) {
 		c.fail(path+".port", "missing: the page is read without TLS, which the ports of the instances have")
 	}
 	c.collectorTimes(path, r.Interval, r.Timeout)
-	if r.Metrics == (ScrapeMetrics{}) {
-		c.fail(path+".metrics", "want at least one of %s", strings.Join(scrapedKeys[:], ", "))
+	c.scraped(path+".metrics", r.Metrics, promtext.ParseExpr)
+}
+
+func (c *checker) scraped(path string, m ScrapeMetrics, parse func(string) (promtext.Expr, error)) {
+	if m == (ScrapeMetrics{}) {
+		c.fail(path, "want at least one of %s", strings.Join(scrapedKeys[:], ", "))
 	}
-	for i, text := range r.Metrics.Exprs() {
+	for i, text := range m.Exprs() {
 		if text == "" {
 			continue
 		}
-		if _, err := promtext.ParseExpr(text); err != nil {
-			c.fail(path+".metrics."+scrapedKeys[i], "%v", err)
+		if _, err := parse(text); err != nil {
+			c.fail(path+"."+scrapedKeys[i], "%v", err)
 		}
 	}
-	if r.Metrics.Errors != "" && r.Metrics.Requests == "" {
-		c.fail(path+".metrics.errors", "has no effect without requests: only a share of requests is published")
+	if m.Errors != "" && m.Requests == "" {
+		c.fail(path+".errors", "has no effect without requests: only a share of requests is published")
+	}
+}
+
+const maxAttribute = 256
+
+func (c *checker) otlp(path string, o OTLP) {
+	if len(o.ServiceName) > maxAttribute {
+		c.fail(path+".serviceName", "longer than %d bytes", maxAttribute)
+	}
+	if o.InstanceAttribute == "" || len(o.InstanceAttribute) > maxAttribute {
+		c.fail(path+".instanceAttribute", "want 1 to %d bytes", maxAttribute)
+	}
+	c.scraped(path+".metrics", o.Metrics, promtext.ParseDotted)
+}
+
+// otlpNames checks that no two services have the same name in OTLP.
+func (c *checker) otlpNames(services []Service) {
+	names := map[string]string{}
+	for i, s := range services {
+		name := s.OTLPName()
+		if name == "" {
+			continue
+		}
+		if other, have := names[name]; have {
+			c.fail(fmt.Sprintf("services[%d].loadReports.otlp.serviceName", i), "%.80q is the name of the service %s too", name, other)
+		}
+		names[name] = s.ID
+	}
+}
+
+// OTLPName returns the service.name of the instances of a service that uses metrics by OTLP, "" for another service.
+func (s Service) OTLPName() string {
+	switch {
+	case s.LoadReports == nil || s.LoadReports.OTLP == nil:
+		return ""
+	case s.LoadReports.OTLP.ServiceName != "":
+		return s.LoadReports.OTLP.ServiceName
+	}
+	return s.ID
+}
+
+func (c *checker) otlpReceiver(path string, r OTLPReceiver) {
+	if r.Address == "" {
+		if r.Token != "" || r.TLS != (Files{}) {
+			c.useless(path, "has no effect without address")
+		}
+		return
+	}
+	c.address(path+".address", r.Address, true)
+	if r.Token != "" {
+		if err := r.Token.Check(); err != nil {
+			c.fail(path+".token", "%v", err)
+		}
+	}
+	if (r.TLS.Cert == "") != (r.TLS.Key == "") {
+		c.fail(path+".tls", "want both cert and key")
 	}
 }
 

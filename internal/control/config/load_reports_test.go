@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -22,7 +23,7 @@ func TestMistakesInLoadReportsAreNamed(t *testing.T) {
 		{"{orca: {outOfBand: {}}}", "orca.outOfBand.port: missing: the stream needs HTTP/2", dispatch.LoadReports{}},
 		{"{orca: {outOfBand: {port: 0}}}", "orca.outOfBand.port: want 1 to 65535, got 0", dispatch.LoadReports{}},
 		{"{orca: {outOfBand: {port: 1, interval: 2m}}}", "orca.outOfBand.interval: want 1s to 1m, got 2m0s", dispatch.LoadReports{}},
-		{"{}", "line 2: services[0].loadReports: has no effect: want orca, scrape, agentCheck or podMetrics", dispatch.LoadReports{}},
+		{"{}", "line 2: services[0].loadReports: has no effect: want orca, scrape, agentCheck, podMetrics or otlp", dispatch.LoadReports{}},
 		{"{orca: {strip: maybe}}", "line 2: services[0].loadReports.orca.strip: want true or false", dispatch.LoadReports{}},
 		{"{orca: {enabled: true}}", "line 2: services[0].loadReports.orca.enabled: unknown key", dispatch.LoadReports{}},
 		{"{agent: {}}", "line 2: services[0].loadReports.agent: unknown key", dispatch.LoadReports{}},
@@ -53,6 +54,13 @@ func TestMistakesInLoadReportsAreNamed(t *testing.T) {
 		{"{agentCheck: {port: -1}}", "agentCheck.port: want 1 to 65535, got -1", dispatch.LoadReports{}},
 		{"{agentCheck: {port: 1, interval: 0s}}", "agentCheck.interval: want 1s to 1m, got 0s", dispatch.LoadReports{}},
 		{"{agentCheck: {port: 1, timeout: 3s}}", "agentCheck.timeout: 3s is longer than the interval of 2s", dispatch.LoadReports{}},
+		{"{otlp: {metrics: {requests: http.server.request.duration, errors: 'http.server.request.duration{http.response.status_code=~\"5..\"}', inFlight: http.server.active_requests}}}", "", dispatch.LoadReports{}},
+		{"{otlp: {serviceName: shop, instanceAttribute: host.name, metrics: {cpu: a.b / c}}}", "", dispatch.LoadReports{}},
+		{"{otlp: {}}", "otlp.metrics: want at least one of utilization", dispatch.LoadReports{}},
+		{"{otlp: {metrics: {cpu: .a}}}", "otlp.metrics.cpu: \".a\": want the name of a metric", dispatch.LoadReports{}},
+		{"{otlp: {metrics: {errors: a.b}}}", "otlp.metrics.errors: has no effect without requests", dispatch.LoadReports{}},
+		{"{otlp: {instanceAttribute: '', metrics: {cpu: a}}}", "otlp.instanceAttribute: want 1 to 256 bytes", dispatch.LoadReports{}},
+		{"{otlp: {serviceName: " + strings.Repeat("a", 257) + ", metrics: {cpu: a}}}", "otlp.serviceName: longer than 256 bytes", dispatch.LoadReports{}},
 		{"{agentCheck: {port: 1, send: " + strings.Repeat("a", 257) + "}}", "agentCheck.send: longer than 256 bytes", dispatch.LoadReports{}},
 	} {
 		src := "services:\n  - {id: a, instances: [{id: i, address: 'h:1'}], loadReports: " + tc.reports + "}\n"
@@ -63,6 +71,37 @@ func TestMistakesInLoadReportsAreNamed(t *testing.T) {
 		if err == nil && leg(d.Services[0]).LoadReports != tc.orca {
 			t.Errorf("%s: got %+v, want %+v", tc.reports, leg(d.Services[0]).LoadReports, tc.orca)
 		}
+	}
+}
+
+func TestTwoServicesCannotHaveTheSameNameInOTLP(t *testing.T) {
+	src := "services:\n"
+	for i, names := range []string{"{id: a, loadReports: {otlp: {serviceName: b, metrics: {cpu: a}}}", "{id: b, loadReports: {otlp: {metrics: {cpu: a}}}"} {
+		src += fmt.Sprintf("  - %s, instances: [{id: i, address: 'h:%d'}]}\n", names, i+1)
+	}
+	if _, err := Check([]byte(src)); err == nil || !strings.Contains(err.Error(), `services[1].loadReports.otlp.serviceName: "b" is the name of the service a too`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestMistakesInTheReceiverOfOTLPAreNamed(t *testing.T) {
+	for settings, want := range map[string]string{
+		"{address: '127.0.0.1:4318', token: '${file:/run/token}', tls: {cert: a, key: b}}": "",
+		"{token: '${file:/run/token}'}":                "telemetry.otlp: has no effect without address",
+		"{address: '4318'}":                            "telemetry.otlp.address: \"4318\": want host:port",
+		"{address: ':4318', token: 'secret'}":          "telemetry.otlp.token",
+		"{address: ':4318', tls: {cert: a}}":           "telemetry.otlp.tls: want both cert and key",
+		"{address: ':4318', path: /v1/metrics}":        "telemetry.otlp.path: unknown key",
+		"{address: ['127.0.0.1:1'], tls: {cert: a.b}}": "telemetry.otlp.address: want text",
+	} {
+		_, err := Parse([]byte("telemetry: {otlp: " + settings + "}\n"))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", settings, err, want)
+		}
+	}
+	d, err := Parse([]byte("telemetry: {otlp: {address: ':4318'}}\n"))
+	if err != nil || len(d.Warnings) != 1 || d.Warnings[0].Path != "telemetry.otlp.address" {
+		t.Errorf("an open receiver: %v, %v", d.Warnings, err)
 	}
 }
 

@@ -160,7 +160,7 @@ func portOf(all []discoveryv1.EndpointPort, want string) (port int, have []strin
 // instanceOf converts an endpoint. A pod is named by its name. Pods of a StatefulSet have the names of earlier ones, so the uid
 // tells them apart.
 func instanceOf(e discoveryv1.Endpoint, address string) (config.Instance, error) {
-	in := config.Instance{ID: strings.NewReplacer("[", "", "]", "").Replace(address), Address: address, Weight: 1, Draining: !ready(e) || ending(e)}
+	in := config.Instance{ID: withoutBrackets.Replace(address), Address: address, Weight: 1, Draining: !ready(e) || ending(e)}
 	if ref := e.TargetRef; ref != nil && ref.Kind == "Pod" && ref.Name != "" {
 		in.ID = PodID(ref.Name)
 		if in.Incarnation = string(ref.UID); len(in.Incarnation) > maxUID {

@@ -289,7 +289,7 @@ func (c *Collector) send(topic, service string, kind Kind, value []byte) Result 
 
 // scrapeQuestion returns a function that reads the page of an instance and publishes its numbers.
 func (c *Collector) scrapeQuestion(t target) (func(context.Context) (Result, error), error) {
-	s, err := newSampler(t.scrape.Metrics)
+	s, err := newSampler(t.scrape.Metrics, promtext.ParseExpr)
 	if err != nil {
 		return nil, err
 	}

@@ -22,13 +22,13 @@ type sampler struct {
 }
 
 // newSampler returns the sampler of checked settings.
-func newSampler(m config.ScrapeMetrics) (*sampler, error) {
+func newSampler(m config.ScrapeMetrics, parse func(string) (promtext.Expr, error)) (*sampler, error) {
 	s := &sampler{}
 	for i, text := range m.Exprs() {
 		if text == "" {
 			continue
 		}
-		e, err := promtext.ParseExpr(text)
+		e, err := parse(text)
 		if err != nil {
 			return nil, err
 		}
@@ -59,8 +59,11 @@ func (s *sampler) spread(values []promtext.Value) (all [config.NumScraped]promte
 
 // metrics converts the numbers of a page that was read at a time. Rates are of the time since the page before, and unknown if
 // a counter fell: the instance began anew. The result may be empty.
-func (s *sampler) metrics(values []promtext.Value, at time.Time) (m event.Metrics) {
-	v := s.spread(values)
+func (s *sampler) metrics(values []promtext.Value, at time.Time) event.Metrics {
+	return s.measure(s.spread(values), at)
+}
+
+func (s *sampler) measure(v [config.NumScraped]promtext.Value, at time.Time) (m event.Metrics) {
 	m.Utilization, m.CPUUsage, m.MemoryUsage = share(v[config.ScrapedUtilization]), share(v[config.ScrapedCPU]), share(v[config.ScrapedMemory])
 	for _, n := range []promtext.Value{v[config.ScrapedInFlight], v[config.ScrapedQueue]} {
 		if n.Known && n.V >= 0 {

@@ -15,7 +15,7 @@ import (
 func TestMetricsOfPages(t *testing.T) {
 	s, err := newSampler(config.ScrapeMetrics{
 		Utilization: "busy / workers", Memory: "memory", InFlight: "in_flight", Queue: "waiting", Requests: "requests_total", Errors: `requests_total{code=~"5.."}`,
-	})
+	}, promtext.ParseExpr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ var only = map[string][]string{
 	"github.com/prometheus/client_model":  {"internal/app"},
 	"github.com/goccy/go-yaml/parser":     {"internal/base/yamlsafe"},
 	"github.com/goccy/go-yaml/lexer":      {"internal/base/yamlsafe"},
-	"go.opentelemetry.io":                 {"internal/telemetry/tracing", "tools/collector"},
+	"go.opentelemetry.io":                 {"internal/telemetry/tracing", "tools/collector", "test/foreign/otlp"},
 	"k8s.io":                              {"internal/control/discovery", "internal/telemetry/collector", "cmd/smartlb", "test/kubernetes"},
 	"github.com/spf13/cobra":              {"internal/cli", "scripts/man"},
 }

@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import http from "node:http";
+import os from "node:os";
+import path from "node:path";
+import { test } from "node:test";
+import { Reporter } from "../index.js";
+import { bucketOf, middle } from "../messages.js";
+import { Usage } from "../usage.js";
+import { corpus, emitted } from "./corpus.js";
+
+// The time of a message may have zeros at its end.
+const comparable = (m) => ({ ...m, timestamp: Date.parse(m.timestamp) });
+
+/** A Publisher that keeps messages. */
+class Collected {
+  messages = [];
+  closed = 0;
+  publish(m) {
+    this.messages.push({ ...m, value: JSON.parse(m.value) });
+  }
+  async close() {
+    this.closed++;
+  }
+  async wait(ok) {
+    for (const end = Date.now() + 120_000; Date.now() < end; await new Promise((r) => setTimeout(r, 10))) {
+      const found = this.messages.find(ok);
+      if (found) return found;
+    }
+    assert.fail(JSON.stringify(this.messages));
+  }
+}
+
+const settings = (more) => ({ serviceId: "s", instanceId: "i", interval: 100, publisher: new Collected(), ...more });
+
+for (const { name, value, want } of emitted()) {
+  test(`corpus: ${name}`, () => assert.deepEqual(comparable(JSON.parse(value)), comparable(want)));
+}
+
+for (const c of corpus.badSettings) {
+  test(`corpus: ${c.name} is refused`, () => {
+    assert.throws(() => new Reporter({ ...c, publisher: new Collected(), interval: c.intervalMs }), TypeError);
+  });
+}
+
+test("buckets are within 1 %", () => {
+  for (let ms = 0.001; ms < 300_000; ms *= 1.001) assert.ok(Math.abs(middle(bucketOf(ms)) - ms) <= 0.0101 * ms);
+  for (const odd of [0, -1, NaN, Infinity]) assert.ok(Number.isInteger(bucketOf(odd)));
+});
+
+test("an instance joins, reports and leaves", async () => {
+  const out = new Collected();
+  const r = new Reporter(settings({ publisher: out, address: "127.0.0.1:80", tags: { zone: "a" }, utilization: () => 7 }));
+  r.start();
+  assert.throws(() => r.start());
+  const end = r.request();
+  const seen = await out.wait((m) => m.value.metrics?.activeConnections === 1);
+  assert.equal(seen.key, "s");
+  assert.equal(seen.value.metrics.utilization, 1);
+  assert.deepEqual(seen.value.tags, { zone: "a" });
+  end();
+  end(true); // the first counts
+  r.observe(5, true);
+  await out.wait((m) => m.value.metrics?.errorRate === 0.5);
+  await out.wait((m) => "smartlb-latency" in m.headers);
+  await out.wait((m) => m.value.metrics?.cpuUsage >= 0 && m.value.metrics.memoryUsage > 0);
+  r.status("DEGRADED");
+  assert.throws(() => r.status("UP"), TypeError);
+  await r.close();
+  await r.close();
+  assert.equal(out.closed, 1);
+  assert.deepEqual(out.messages.flatMap((m) => m.value.status ?? []), ["HEALTHY", "DEGRADED", "DRAINING"]);
+  assert.ok(out.messages.every((m) => m.value.address === "127.0.0.1:80"));
+  const n = out.messages.length;
+  r.status("HEALTHY"); // after close nothing is sent
+  assert.equal(out.messages.length, n);
+});
+
+test("without an address no status is sent", async () => {
+  const r = settings();
+  const reporter = new Reporter(r);
+  reporter.start();
+  await r.publisher.wait((m) => m.topic === "service-metrics");
+  await reporter.close();
+  assert.equal(r.publisher.messages.filter((m) => m.topic === "health-status").length, 0);
+});
+
+test("callbacks and publishers that fail do not end reports", async () => {
+  let calls = 0;
+  const fail = () => {
+    calls++;
+    throw new Error("broken");
+  };
+  const r = new Reporter(settings({ publisher: { publish: fail }, utilization: fail, inFlight: () => NaN }));
+  r.start();
+  while (calls < 6) await new Promise((done) => setTimeout(done, 10));
+  await r.close();
+});
+
+test("the middleware counts requests of a server", async () => {
+  const out = new Collected();
+  const r = new Reporter(settings({ publisher: out, usage: false }));
+  const count = r.middleware();
+  const server = http.createServer((req, res) => count(req, res, () => res.writeHead(req.url === "/bad" ? 503 : 200).end()));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const base = `http://127.0.0.1:${server.address().port}`;
+  for (const p of ["/", "/", "/", "/bad"]) await (await fetch(base + p, { headers: { connection: "close" } })).text();
+  r.start();
+  await out.wait((m) => m.value.metrics?.errorRate === 0.25);
+  await r.close();
+  server.close();
+});
+
+test("the smallest limit counts", () => {
+  const usage = (files) => {
+    const root = mkdtempSync(path.join(os.tmpdir(), "usage-"));
+    for (const [name, content] of Object.entries(files)) {
+      mkdirSync(path.dirname(path.join(root, name)), { recursive: true });
+      writeFileSync(path.join(root, name), content);
+    }
+    return new Usage(root);
+  };
+  const u = usage({
+    "proc/self/cgroup": "0::/a/b\n", "proc/meminfo": "MemTotal: 4000 kB\n", "proc/self/status": "VmRSS:\t500 kB\n",
+    "sys/fs/cgroup/a/cpu.max": "50000 100000\n", "sys/fs/cgroup/a/b/cpu.max": "max 100000\n", "sys/fs/cgroup/a/b/memory.max": "2048000\n", "sys/fs/cgroup/memory.max": "max\n",
+  });
+  assert.equal(u.cores, 0.5);
+  assert.equal(u.memory(), 0.25);
+  const nothing = usage({});
+  assert.equal(nothing.memory(), undefined);
+  assert.equal(nothing.cpu(1), undefined);
+});

@@ -137,6 +137,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	c.traffic(s, stats)
 	c.limits(s)
 	c.discovery(s)
+	c.capacity(s)
 	c.tokens(s)
 }
 
@@ -241,6 +242,7 @@ func sections() []section {
 		{"Authentication services", []*family{familyAuthRequests, familyAuthWaiting}},
 		{"Rate limits", []*family{familyLimited, familyLimitKeys, familyLimitEvicted, familyLimitShare, familyLimitShared}},
 		{"Services", []*family{familyServiceRequests, familyServiceErrors, familyServiceInFlight, familyServiceInstances, familyServiceEjections, familyServicePanic, familyServiceProbes, familyServiceLoads, familyServiceInsecure, familyServiceSessions, familyServiceLimit, familyServiceWaiting, familyServiceQueued, familyServiceRefused, familyServiceHidden}},
+		{"Capacity", []*family{familyCapacity, familyCapacityLoad, familyHeadroom, familyLowerBound, familyMayLose, familyRecommended, familyConfidence}},
 		{"Instances", []*family{familyInstanceRequests, familyInstanceErrors, familyInstanceInFlight, familyInstanceIn, familyInstanceResponse}},
 		{"Clients", []*family{familyHeads, familyMalformed, familyConns, familyAccepted, familyRefused, familySessions, familyHeaders, familyFields, familyLoops, familyRedirects, familyCompressed, familyUncompressed}},
 		{"Connections to instances", []*family{familyDials, familyIdle, familyReuses, familyStale, familyResent, familyTolerant}},

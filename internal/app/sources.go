@@ -24,7 +24,7 @@ func (a *App) sources() api.Sources {
 	}
 	if a.data != nil {
 		s.Override = a.override
-		s.Overview, s.Moment, s.Explain, s.Past = a.overview, a.moment, a.explain, a.past
+		s.Overview, s.Moment, s.Explain, s.Past, s.Capacity = a.overview, a.moment, a.explain, a.past, a.capacity
 	} else if a.o.Kafka {
 		a.proxies.Sources(&s)
 	}
@@ -79,6 +79,7 @@ func (a *App) moment(_ context.Context, seconds int) (api.Overview, error) {
 	o := api.Overview{At: readable.Moment(time.Now()), Tick: a.data.trend.Tick(), Node: a.nodeInfo(), Alerts: []api.Alert{}}
 	o.Services = api.FromViewsOf(a.data.keeper.Views(), a.data.trend, seconds)
 	api.FromDiscovery(o.Services, a.data.discovery.Views())
+	api.FromCapacity(o.Services)
 	o.Alerts = a.activeAlerts()
 	o.Judge()
 	if a.o.Demo.Faults != nil {

@@ -19,18 +19,20 @@ import (
 
 	"github.com/smartlb/smartlb/internal/console/api"
 	"github.com/smartlb/smartlb/internal/console/peers"
+	"github.com/smartlb/smartlb/internal/console/scaler"
 	"github.com/smartlb/smartlb/internal/console/ui"
 	"github.com/smartlb/smartlb/internal/control/access"
 	"github.com/smartlb/smartlb/internal/control/config"
 )
 
-// webServer is the listener of admin, console or OTLP.
+// webServer is the listener of admin, console, OTLP or scaler.
 type webServer struct {
 	name     string
 	listener net.Listener
 	limited  *limited
 	server   *http.Server
-	secure   bool // TLS
+	scaler   *scaler.Server // instead of server
+	secure   bool           // TLS
 }
 
 // newWeb binds the admin listener and, with the role console, the console's listener. The console authenticates its
@@ -67,6 +69,9 @@ func (a *App) newWeb() error {
 		return err
 	}
 	if err := a.newReceiver(); err != nil {
+		return err
+	}
+	if err := a.newScaler(); err != nil {
 		return err
 	}
 	if !a.o.has(event.RoleConsole) {
@@ -168,6 +173,9 @@ func (a *App) guarded(name, address string, gate *access.Gate, secure bool) erro
 
 // run serves until ctx ends. Open event streams do not delay a stop.
 func (w *webServer) run(ctx context.Context) error {
+	if w.scaler != nil {
+		return w.scaler.Run(ctx, w.listener)
+	}
 	done := make(chan error, 1)
 	go func() { done <- w.server.Serve(w.listener) }()
 	select {

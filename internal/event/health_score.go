@@ -27,7 +27,18 @@ type HealthScore struct {
 	Ignored     map[string]uint64 `json:"ignored,omitempty"`     // reports not used in the last minute, by reason
 	AsOf        time.Time         `json:"asOf" event:"required"` // time of the latest report on which the score is based
 	PeriodMs    float64           `json:"periodMs"`              // observed period of the reports, 1000..60000
+	Estimate    CapacityEstimate  `json:"estimate,omitzero"`
 	Seq         uint64            `json:"seq" event:"required"`
+}
+
+// CapacityEstimate is how many requests per second an instance can carry, and how far this may be trusted. Capacity, the
+// quotient of the latest reports, is another number: the picker shares requests by it.
+type CapacityEstimate struct {
+	Load       Optional `json:"load,omitzero"`                                                         // requests per second from all proxies, over the latest ten seconds; absent: unknown
+	RPS        Optional `json:"rps,omitzero"`                                                          // requests per second that it can carry; absent: unknown
+	Bound      string   `json:"bound,omitempty" event:"enum=utilization|cpu|latency|concurrency|seen"` // what limits it; seen: a lower bound
+	Confidence string   `json:"confidence,omitempty" event:"enum=none|low|medium|high"`
+	Reason     string   `json:"reason,omitempty"` // why the confidence is not higher, or why the capacity is unknown
 }
 
 // Subscores are the factors of a score, each 0..1.

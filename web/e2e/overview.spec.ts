@@ -119,6 +119,23 @@ test("has a light theme, which is remembered", async ({ page }) => {
   await expect(page, "and is remembered").toSatisfy(differs, dark);
 });
 
+test("says how many more requests the services carry", async ({ page }) => {
+  await page.goto("/");
+  const figure = page.locator('[data-service="user-service"] .figures a');
+  await expect(figure, "overview: the headroom of a service").toHaveText(/unknown|\d/);
+  await figure.click();
+  await expect(page, "capacity: a service has an address of its own").toHaveURL((u) => u.pathname === "/capacity/user-service");
+  await expect(page.locator(".capacity-text"), "capacity: the demo's instances report their utilization").toHaveText(/^carries .*requests\/s|^overloaded/);
+  await expect(page.locator(".capacity .vbody [role=row]"), "capacity: four instances").toHaveCount(4);
+  await expect(page, "capacity of a service").toBeAccessible();
+  await expect(page, "capacity of a service").toFitNarrowScreen();
+  await page.getByRole("link", { name: "All services" }).click();
+  await expect(page.locator(".capacities li"), "capacity: one line for each service").toHaveCount(3);
+  await expect(page.locator(".capacities .capacity-text").first(), "capacity: a number, or why there is none").toHaveText(/requests\/s|unknown/);
+  await expect(page, "capacity").toBeAccessible();
+  await expect(page, "capacity").toFitNarrowScreen();
+});
+
 test("draws charts in the colours of the theme", async ({ page }) => {
   await page.goto(`/instances/user-service/${sick}`);
   await page.getByRole("button", { name: /^Theme/ }).click(); // light; then dark, then that of the system

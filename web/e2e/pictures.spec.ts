@@ -11,6 +11,8 @@ const views = {
   instance: "/instances/user-service/user-service-3",
   decisions: "/decisions",
   requests: "/requests", // with SMARTLB_PROXY_ACCESS_LOG_OPTIONS_KAFKA=true
+  capacity: "/capacity",
+  "capacity-of-one": "/capacity/user-service",
   alerts: "/alerts",
   configuration: "/configuration",
   audit: "/audit",

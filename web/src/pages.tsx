@@ -46,6 +46,14 @@ export const pages: Page[] = [
     view: later(() => import("./requests/requests").then((m) => ({ default: m.RequestsView }))),
   },
   {
+    name: "Capacity",
+    group: "Balancer",
+    key: "p",
+    patterns: ["/capacity", "/capacity/:service"],
+    title: (p) => p.service,
+    view: later(() => import("./capacity/capacity").then((m) => ({ default: m.CapacityView }))),
+  },
+  {
     name: "Alerts",
     group: "Balancer",
     key: "a",

@@ -18,7 +18,7 @@ import (
 
 // Commands returns the verbs about traffic.
 func Commands(env *cli.Env) []*cobra.Command {
-	return []*cobra.Command{services(env), instances(env), discovery(env), explain(env), drain(env), undrain(env), decisions(env), route(env), alerts(env), auditLog(env)}
+	return []*cobra.Command{services(env), instances(env), discovery(env), capacities(env), explain(env), drain(env), undrain(env), decisions(env), route(env), alerts(env), auditLog(env)}
 }
 
 type adminArgs struct{ admin, name string }

@@ -97,7 +97,8 @@ func FromInstance(v keeper.InstanceView) Instance {
 		in.Facts = &Facts{
 			Score: sc.Score, Known: sc.Confidence > 0, State: sc.State, Reasons: nonNil(sc.Reasons), AgeMs: float64(v.ScoreAge) / 1e6, Trust: v.Trust,
 			Capacity: optional(sc.Capacity), ErrorRate: optional(sc.ErrorRate), Utilization: optional(sc.Utilization), P95Ms: optional(sc.P95Latency),
-			Ignored: sc.Ignored,
+			Estimate: fromEstimate(sc.Estimate),
+			Ignored:  sc.Ignored,
 		}
 		if in.Facts.Ignored == nil {
 			in.Facts.Ignored = map[string]uint64{}

@@ -21,7 +21,7 @@ type Changes struct {
 	Tick      uint64          `json:"tick"`
 	Node      *Node           `json:"node,omitempty"`
 	Alerts    *[]Alert        `json:"alerts,omitempty"`
-	Services  [][]float64     `json:"services"`  // number, rate, errorRate, medianMs, active, panic
+	Services  [][]float64     `json:"services"`  // number, rate, errorRate, medianMs, active, panic, headroom and whether it is known: 0 no, 1 yes, 2 as a lower bound
 	Instances json.RawMessage `json:"instances"` // rows, see appendRow
 	Standing  []Standing      `json:"standing"`  // instances of which more than numbers changed
 }
@@ -164,7 +164,14 @@ func sceneOf(o Overview) *scene {
 		if v.Panic {
 			panicking = 1
 		}
-		s.services = append(s.services, []float64{float64(i), rounded(v.Rate), rounded(v.ErrorRate), rounded(v.MedianMs), float64(v.Active), panicking, limit, waiting})
+		headroom, known := 0.0, 0.0
+		if h := v.Headroom; h != nil {
+			headroom, known = rounded(h.Rate), 1
+			if h.AtLeast {
+				known = 2
+			}
+		}
+		s.services = append(s.services, []float64{float64(i), rounded(v.Rate), rounded(v.ErrorRate), rounded(v.MedianMs), float64(v.Active), panicking, limit, waiting, headroom, known})
 		for j := range v.Instances {
 			in := &v.Instances[j]
 			shape.WriteString(in.ID + "\x00" + in.Address + "\x00")

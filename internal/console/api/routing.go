@@ -21,6 +21,7 @@ func (s *Server) routingRoutes() {
 		o, err := s.src.Overview(r.Context())
 		return nonNil(o.Services), err
 	})
+	s.get("/api/v1/capacity", s.src.Capacity != nil, s.capacities)
 	s.get("/api/v1/instances/{instance}/explain", s.src.Explain != nil, func(r *http.Request) (any, error) {
 		return s.src.Explain(r.Context(), r.URL.Query().Get("service"), r.PathValue("instance"))
 	})

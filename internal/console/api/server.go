@@ -38,6 +38,7 @@ type Sources struct {
 	Node     func() Node
 	Overview func(ctx context.Context) (Overview, error)
 	Explain  func(ctx context.Context, service, instance string) (Explanation, error) // service may be empty
+	Capacity func(ctx context.Context, q CapacityQuery) ([]Capacity, error)
 	Override func(ctx context.Context, o event.Override, actor, reason string) (configlog.Applied, error)
 	History  func(ctx context.Context) ([]configlog.Entry, error)
 	Groups   Groups   // nil without Kafka

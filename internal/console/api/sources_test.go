@@ -28,7 +28,7 @@ func instance(id string) api.Instance {
 		Cost: api.Cost{Total: 1e12, LatencyFactor: 20, ErrorFactor: 587, Error: .98, Silence: 4, InFlight: 4, Capacity: 1.3, Veto: .4, SlowStart: .1, LatencyMs: 12},
 		Facts: &api.Facts{
 			Score: .1, State: event.StatusUnhealthy, Reasons: []string{"errors"}, AgeMs: 1200, Trust: .9, Capacity: some(120.0), ErrorRate: some(.5),
-			Utilization: some(.97), P95Ms: some(80.0), Ignored: map[string]uint64{"late": 3},
+			Utilization: some(.97), P95Ms: some(80.0), Estimate: &api.Estimate{Load: some(10.0), Rate: some(90.0), Bound: "cpu", Confidence: "high", Reason: "seen"}, Ignored: map[string]uint64{"late": 3},
 		},
 		Probe:     &api.Probe{State: "failing", At: noon, Status: 503, Body: "no", TookMs: .8},
 		DemoFault: &api.Fault{ErrorRate: 1, LatencyMs: 1},
@@ -83,7 +83,7 @@ func overview() api.Overview {
 	return api.Overview{
 		At: noon, Node: node(), Alerts: []api.Alert{alert(), bareAlert()},
 		Services: []api.Service{
-			{ID: "s", Policy: "adaptive", Panic: true, HealthCheck: "http /health", Rate: 20, ErrorRate: .5, MedianMs: 12, Active: 3, Instances: []api.Instance{instance("a"), bare("b")}},
+			{ID: "s", Policy: "adaptive", Panic: true, HealthCheck: "http /health", Rate: 20, ErrorRate: .5, MedianMs: 12, Active: 3, Headroom: &api.Headroom{Rate: 40, AtLeast: true}, Instances: []api.Instance{instance("a"), bare("b")}},
 			{ID: "t", Policy: "maglev", Instances: []api.Instance{}},
 		},
 	}
@@ -190,6 +190,9 @@ func full() api.Sources {
 				return api.Explanation{}, problem.Errorf(problem.NotFound, "there is no instance %q", id)
 			}
 			return api.Explanation{Service: service, Instance: id, At: noon, Lines: []string{"a is ejected."}, Detail: instance("a")}, nil
+		},
+		Capacity: func(_ context.Context, q api.CapacityQuery) ([]api.Capacity, error) {
+			return api.CapacityOf(overview().Services, q)
 		},
 		Balancer: balancer(),
 		Override: func(_ context.Context, o event.Override, _, _ string) (configlog.Applied, error) {

@@ -59,7 +59,8 @@ type Service struct {
 	ErrorRate   float64    `json:"errorRate"`
 	MedianMs    float64    `json:"medianMs"` // work-normalised latency; 0: unknown
 	Active      int64      `json:"active"`
-	Queue       *Queue     `json:"queue,omitempty"` // nil: the requests in flight have no limit
+	Queue       *Queue     `json:"queue,omitempty"`     // nil: the requests in flight have no limit
+	Headroom    *Headroom  `json:"headroom,omitempty"`  // nil: unknown
 	Discovery   *Discovery `json:"discovery,omitempty"` // nil: the instances are those of the configuration
 	Instances   []Instance `json:"instances"`
 }
@@ -148,6 +149,7 @@ type Facts struct {
 	ErrorRate   *float64          `json:"errorRate"`
 	Utilization *float64          `json:"utilization"`
 	P95Ms       *float64          `json:"p95Ms"`
+	Estimate    *Estimate         `json:"-"` // only for Summarize: with 5,000 instances it would double the size of an overview
 	Ignored     map[string]uint64 `json:"ignored"`
 }
 

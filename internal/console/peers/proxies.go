@@ -123,6 +123,9 @@ func (p *Proxies) Sources(s *api.Sources) {
 	s.Past = func(ctx context.Context, service, instance string) (t api.Past, err error) {
 		return t, p.get(ctx, ofInstance(instance, "past", service), &t)
 	}
+	s.Capacity = func(ctx context.Context, q api.CapacityQuery) (all []api.Capacity, err error) {
+		return all, p.get(ctx, "/api/v1/capacity?"+q.Values().Encode(), &all)
+	}
 	const demo = "/api/v1/demo"
 	s.Demo = func(ctx context.Context) (d api.DemoState, err error) { return d, p.get(ctx, demo, &d) }
 	s.SetLoad = func(ctx context.Context, scale float64) error {

@@ -129,6 +129,7 @@ func (c *checker) node(n Node) {
 	c.accessLog("proxy.accessLogOptions", n.Proxy.AccessLogOptions)
 	c.sessionKeys("proxy.sessionKeys", n.Proxy.SessionKeyRefs)
 	c.console(n.Console)
+	c.scaler(n.Scaler)
 	if err := n.Signing.Check(); err != nil {
 		c.fail("signing", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}

@@ -29,6 +29,7 @@ type Node struct {
 	Proxy     Proxy         `yaml:"proxy"`     // settings of the proxy, except routing
 	Admin     Admin         `yaml:"admin"`     // admin API of the node
 	Console   Console       `yaml:"console"`   // web UI, and logins of console and admin API
+	Scaler    Scaler        `yaml:"scaler"`    // answers for KEDA, which scales workloads of Kubernetes
 	Data      Data          `yaml:"data"`      // state of the node on disk
 	Signing   sign.Config   `yaml:"signing"`   // keys that sign and verify the records that control smartlb; default no signatures, every record is accepted
 	Telemetry Telemetry     `yaml:"telemetry"` // messages that the proxy publishes

@@ -332,12 +332,13 @@ func (c *checker) listening(d Document) {
 	}
 	c.open("console.address", d.Console.Address, len(d.Console.Users) > 0 || d.Console.OIDC.Issuer != "")
 	c.open("admin.address", d.Admin.Address, len(d.Console.Users) > 0 || d.Console.OIDC.Issuer != "" || d.Admin.Token != "")
+	c.open("scaler.address", d.Scaler.Address, d.Scaler.TLS.ClientCA != "")
 	if d.Telemetry.OTLP.Address != "" {
 		c.open("telemetry.otlp.address", d.Telemetry.OTLP.Address, d.Telemetry.OTLP.Token != "")
 	}
-	admin, console := place{"admin.address", d.Admin.Address}, place{"console.address", d.Console.Address}
-	for _, p := range []place{admin, console} {
-		for _, other := range append(slices.Clone(listeners), admin) {
+	admin, console, scaler := place{"admin.address", d.Admin.Address}, place{"console.address", d.Console.Address}, place{"scaler.address", d.Scaler.Address}
+	for _, p := range []place{admin, console, scaler} {
+		for _, other := range append(slices.Clone(listeners), admin, console) {
 			if p == other {
 				break
 			}

@@ -109,6 +109,8 @@ func TestWhatHasNoEffectIsAWarningAndWhatContradictsAMistake(t *testing.T) {
 		{why: "an hour of linger", doc: "kafka: {linger: 1h}", mistake: "kafka.linger: want 0s to 1m0s"},
 		{why: "a bound of what is not sampled", doc: "telemetry: {decisionSample: 1, sampleRate: 5}", warning: "telemetry.sampleRate: has no effect"},
 		{why: "a console for everybody", doc: "console: {address: ':8083'}", warning: "console.address: :8083 can be reached from other machines"},
+		{why: "a scaler for everybody", doc: "scaler: {address: '0.0.0.0:8085'}", warning: "scaler.address: 0.0.0.0:8085 can be reached"},
+		{why: "a scaler at the address of the console", doc: "scaler: {address: '127.0.0.1:8083'}", warning: "scaler.address: 127.0.0.1:8083 conflicts with 127.0.0.1:8083 of console.address"},
 		{why: "an admin API for everybody", doc: "admin: {address: '0.0.0.0:8081'}", warning: "admin.address: 0.0.0.0:8081 can be reached"},
 		{why: "an admin API with a token", doc: "admin: {address: '0.0.0.0:8081', token: '${env:TOKEN}'}"},
 		{why: "an admin API on loopback", doc: "admin: {address: '[::1]:8081'}"},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/telemetry/capacity"
 	"github.com/smartlb/smartlb/internal/telemetry/score"
 	"github.com/smartlb/smartlb/internal/telemetry/window"
 )
@@ -25,7 +26,9 @@ type instance struct {
 	touched time.Time // the analyzer's clock at its last input
 	newest  time.Time // highest timestamp of its reports
 
-	capacity  score.Capacity
+	capacity  score.Capacity // for the picker
+	estimator capacity.Estimator
+	estimate  event.CapacityEstimate // of the latest window
 	errorRate score.ErrorRate
 	health    score.Health
 	proxied   score.Evidence // since the last tick, reported by proxies

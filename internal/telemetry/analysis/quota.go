@@ -23,6 +23,8 @@ type Instances struct {
 	Names map[string]map[string]bool
 	// Found is the largest number of instances that the sources of a service may find. The configuration does not name them.
 	Found map[string]int
+	// Limits are the requests in flight that each proxy may have at an instance of a service (concurrency.perInstance).
+	Limits map[string]int
 }
 
 // Has reports whether an instance is configured.

@@ -184,6 +184,9 @@ func (t *Task) healthScore(v *view, verdict score.Verdict, now time.Time) event.
 		h.ErrorRate = event.Some(1)
 	}
 	h.RPS = rounded(i.rps(now))
+	if h.Estimate = i.estimate; !h.RPS.Set {
+		h.Estimate.Load = event.Optional{} // of windows of the past
+	}
 	if v.selfOK {
 		h.Utilization = rounded(busy(v.self))
 		if c, ok := i.capacity.Value(); ok {

@@ -70,7 +70,8 @@ func (w windowSet) late(t time.Time) {
 }
 
 // due calls emit for each window with new content, oldest first, and drops old windows. While replaying it only records
-// what the previous owner emitted at that time. Without early there are only final revisions.
+// what the previous owner emitted at that time, and calls emit for final windows, so that state that depends on them is
+// made again. Without early there are only final revisions.
 func (w windowSet) due(now time.Time, replaying, early bool, emit func(k windowKey, s *windowState, final bool)) {
 	keys := slices.SortedFunc(maps.Keys(w), func(a, b windowKey) int {
 		if a.start != b.start {
@@ -87,6 +88,9 @@ func (w windowSet) due(now time.Time, replaying, early bool, emit func(k windowK
 				emit(k, s, final)
 				s.dirty, s.fresh, s.final, s.emitted = false, false, final, now
 			case !s.fresh:
+				if final {
+					emit(k, s, final)
+				}
 				s.dirty, s.final, s.emitted = false, final, now
 			}
 		}
@@ -103,6 +107,12 @@ func (t *Task) emitWindows(s *service, now time.Time, fx *Effects) {
 		i.windows.due(now, t.replaying, t.rounds.small(), func(k windowKey, w *windowState, final bool) {
 			f := i.fold(k.from(), k.to())
 			m := aggregated(&f, k, final)
+			if final && k.size == window.Short {
+				t.observeCapacity(i, &m)
+			}
+			if t.replaying {
+				return
+			}
 			m.ServiceID, m.InstanceID, m.Tags, m.LateDropped = s.id, id, i.tags, w.late
 			proxy, self := i.sources(k.from(), k.to())
 			m.Sources = sourceNames(proxy, self)
@@ -113,6 +123,9 @@ func (t *Task) emitWindows(s *service, now time.Time, fx *Effects) {
 		})
 	}
 	s.windows.due(now, t.replaying, t.rounds.small(), func(k windowKey, _ *windowState, final bool) {
+		if t.replaying {
+			return
+		}
 		var all window.Fold
 		proxy, self := false, false
 		for _, id := range slices.Sorted(maps.Keys(s.instances)) {

@@ -22,7 +22,7 @@ func (a *Analyzer) readConfiguration(batch []kafka.Record) {
 	if err != nil {
 		return // nodes refuse it too and keep the revision before, as the analyzer does
 	}
-	known := analysis.Instances{Names: map[string]map[string]bool{}, Found: map[string]int{}}
+	known := analysis.Instances{Names: map[string]map[string]bool{}, Found: map[string]int{}, Limits: map[string]int{}}
 	for _, s := range t.Services {
 		known.Names[s.ID] = map[string]bool{}
 		for _, i := range s.Instances {
@@ -30,6 +30,9 @@ func (a *Analyzer) readConfiguration(batch []kafka.Record) {
 		}
 		if s.Discovery != nil {
 			known.Found[s.ID] = s.Discovery.Most()
+		}
+		if s.Concurrency != nil && s.Concurrency.PerInstance > 0 {
+			known.Limits[s.ID] = s.Concurrency.PerInstance
 		}
 	}
 	a.mu.Lock()

@@ -24,6 +24,7 @@ export type Service = Schemas["Service"];
 export type Instance = Schemas["Instance"];
 export type Alert = Schemas["Alert"];
 export type AlertReceivers = Schemas["AlertReceivers"];
+export type Capacity = Schemas["Capacity"];
 export type Cost = Schemas["Cost"];
 export type Explanation = Schemas["Explanation"];
 export type Topic = Schemas["Topic"];

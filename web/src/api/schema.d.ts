@@ -181,6 +181,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/capacity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the services can carry, with headroom and the losses that they survive */
+        get: operations["listCapacity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/alerts": {
         parameters: {
             query?: never;
@@ -1406,7 +1423,7 @@ export interface components {
             node?: components["schemas"]["Node"];
             /** @description Absent: unchanged */
             alerts?: components["schemas"]["Alert"][];
-            /** @description Columns of a row: number, rate, errorRate, medianMs, active, panic (0 or 1), limit and waiting of queue */
+            /** @description Columns of a row: number, rate, errorRate, medianMs, active, panic (0 or 1), limit and waiting of queue, headroom, and whether the headroom is known: 0 no, 1 yes, 2 as a lower bound */
             services: number[][];
             /**
              * @description Columns of a row: number; requests and errors of the newest second; rate, errorRate, p50Ms, p95Ms, p99Ms,
@@ -1436,6 +1453,12 @@ export interface components {
             medianMs: number;
             active: number;
             queue?: components["schemas"]["Queue"];
+            /** @description How many more requests per second it carries at 80 % of its capacity; negative: it is overloaded; absent: unknown */
+            headroom?: {
+                rate: number;
+                /** @description The rate is a lower bound; absent: false */
+                atLeast?: boolean;
+            };
             discovery?: components["schemas"]["Discovery"];
             instances: components["schemas"]["Instance"][];
         };
@@ -1557,6 +1580,64 @@ export interface components {
             p95Ms: number | null;
             /** @description Messages of the last minute that the proxy ignored */
             ignored: components["schemas"]["Counts"];
+        };
+        /**
+         * @description What limits the capacity; seen: the limit is unknown, and the capacity is the highest rate that was carried, a lower bound
+         * @enum {unknown}
+         */
+        CapacityBound: "utilization" | "cpu" | "latency" | "concurrency" | "seen";
+        /** @enum {unknown} */
+        Confidence: "none" | "low" | "medium" | "high";
+        /** @description What a service can carry, in requests per second through all proxies; null: unknown */
+        Capacity: {
+            service: string;
+            /** @description The summary in one sentence */
+            text: string;
+            /** @description Share of the capacity that may be used */
+            target: number;
+            confidence: components["schemas"]["Confidence"];
+            /** @description Why the confidence is not higher, or what is unknown */
+            reason: string;
+            bound?: components["schemas"]["CapacityBound"];
+            load: number | null;
+            /** @description At full use */
+            capacity: number | null;
+            /** @description Capacity at the target; a rate that was carried counts as it is */
+            usable: number | null;
+            /** @description usable less load; negative: the service is overloaded */
+            headroom: number | null;
+            /** @description capacity, usable, headroom and survives are lower bounds */
+            atLeast: boolean;
+            /** @description Instances in rotation */
+            serving: number;
+            /** @description Instances in rotation with an estimate */
+            measured: number;
+            /** @description Instances that may be lost at this load, the largest ones first */
+            survives: number | null;
+            /** @description Empty: fewer than two zones */
+            zones: {
+                zone: string;
+                instances: number;
+                /**
+                 * @description Whether the service survives the loss of this zone at this load
+                 * @enum {unknown}
+                 */
+                survives: "yes" | "no" | "unknown";
+            }[];
+            /** @description What one instance carries at the target on average */
+            perInstance: number | null;
+            /** @description Instances for this load at the target */
+            recommended: number | null;
+            instances: {
+                id: string;
+                zone?: string;
+                state: string;
+                load: number | null;
+                rate: number | null;
+                bound?: components["schemas"]["CapacityBound"];
+                confidence: components["schemas"]["Confidence"];
+                reason: string;
+            }[];
         };
         Probe: {
             /**
@@ -3088,6 +3169,34 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Service"][];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listCapacity: {
+        parameters: {
+            query?: {
+                /** @description The id of a service; absent: all services */
+                service?: string;
+                /** @description Share of the capacity that may be used */
+                target?: number;
+                /** @description Whether the answer has the instances of each service */
+                instances?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Capacities, sorted by service */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Capacity"][];
                 };
             };
             default: components["responses"]["Problem"];

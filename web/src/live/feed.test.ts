@@ -57,12 +57,14 @@ describe("the overview from its changes", () => {
 
   it("takes an instance's row, and leaves the others the objects they were", () => {
     const o = begin(start());
-    const next = apply(o, second(11, { instances: [row(2, 7, 7)], services: [[1, 7, 0, 3, 4, 1, 6, 2]] }));
+    const next = apply(o, second(11, { instances: [row(2, 7, 7)], services: [[1, 7, 0, 3, 4, 1, 6, 2, 30, 2]] }));
     const c = next.services[1]?.instances[0];
     expect([c?.id, c?.rate, c?.inFlight, c?.cost.total, c?.facts?.score, Date.parse(next.at) - (c?.factsAt ?? 0)]).toEqual(["c", 7, 4, 9, 0.5, 1000]);
     expect([next.services[1]?.panic, shareOf(must(next.services[1]), must(c))]).toEqual([true, 1]);
     expect(next.services[1]?.queue).toEqual({ limit: 6, waiting: 2, adaptive: true });
     expect(o.services[1]?.queue?.limit).toBe(9);
+    expect(next.services[1]?.headroom).toEqual({ rate: 30, atLeast: true });
+    expect(apply(next, second(12, { services: [[1, 7, 0, 3, 4, 1, 6, 2, 0, 0]] })).services[1]?.headroom).toBeUndefined();
     expect(next.services[0]).toBe(o.services[0]);
     expect(next.node).toBe(o.node);
   });

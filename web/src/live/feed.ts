@@ -76,9 +76,9 @@ export function apply(o: LiveOverview, c: Changes): LiveOverview {
     next.services[n] = copy;
     return copy;
   };
-  for (const [n = -1, rate = 0, errorRate = 0, medianMs = 0, active = 0, panic = 0, limit = 0, waiting = 0] of c.services) {
+  for (const [n = -1, rate = 0, errorRate = 0, medianMs = 0, active = 0, panic = 0, limit = 0, waiting = 0, headroom = 0, known = 0] of c.services) {
     const s = service(n);
-    if (s) Object.assign(s, { rate, errorRate, medianMs, active, panic: panic === 1 });
+    if (s) Object.assign(s, { rate, errorRate, medianMs, active, panic: panic === 1, headroom: known > 0 ? { rate: headroom, atLeast: known === 2 } : undefined });
     if (s?.queue) s.queue = { ...s.queue, limit, waiting };
   }
   const now = Date.parse(c.at);

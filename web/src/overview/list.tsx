@@ -6,7 +6,7 @@ import { shareScale } from "./marks";
 import { Cells, columns, openInstance, ServiceLine } from "./row";
 
 // rem; narrow, where an instance is a card, as in overview.css, and tight, where a service's figures need lines of their own
-const heights = { wide: { service: 3, instance: 2.125 }, narrow: { service: 3, instance: 6.5 }, tight: { service: 5.75, instance: 6.5 } };
+const heights = { wide: { service: 3, instance: 2.125 }, narrow: { service: 3, instance: 6.5 }, tight: { service: 7.25, instance: 6.5 } };
 const shapeOf = (width: number): keyof typeof heights => (width < 620 ? "tight" : width < 760 ? "narrow" : "wide");
 
 const few = 60; // lines with animated bars; with more lines, bars change at once

@@ -1,5 +1,6 @@
-import { memo } from "react";
+import { memo, type ReactNode } from "react";
 import type { LiveInstance, LiveService } from "../live/feed";
+import { bounded } from "../ui/capacity";
 import { age, dash, latency, latencyMs, percent, rate, score, wholePercent } from "../ui/format";
 import { WarnIcon } from "../ui/icons";
 import { Link } from "../ui/link";
@@ -60,6 +61,15 @@ export const ServiceLine = memo(function ServiceLine({ s, open, shown, toggle }:
         <Figure name="median" value={latencyMs(s.medianMs)} />
         <Figure name="in flight" value={s.queue ? `${s.active} of ${s.queue.limit}` : String(s.active)} />
         {s.queue && s.queue.waiting > 0 && <Figure name="waiting" value={String(s.queue.waiting)} tone="warn-text" />}
+        <Figure
+          name="headroom"
+          value={
+            <Link href={paths.capacity(s.id)} title="Requests/s that it carries in addition, at 80 % of its capacity">
+              {bounded(s.headroom?.rate ?? null, s.headroom?.atLeast ?? false)}
+            </Link>
+          }
+          tone={s.headroom && s.headroom.rate < 0 ? "bad-text" : ""}
+        />
       </dl>
       <span className="about">
         {shown < s.instances.length ? `${shown} of ` : ""}
@@ -77,7 +87,7 @@ export const ServiceLine = memo(function ServiceLine({ s, open, shown, toggle }:
   );
 });
 
-function Figure({ name, value, tone = "" }: { name: string; value: string; tone?: string }) {
+function Figure({ name, value, tone = "" }: { name: string; value: ReactNode; tone?: string }) {
   return (
     <div>
       <dt>{name}</dt>

@@ -41,6 +41,8 @@ export const paths = {
   decisions: "/decisions",
   decision: (request: string) => address("/decisions/:request", { request }),
   requests: "/requests",
+  /** What the services can carry, or one of them. */
+  capacity: (service?: string) => address("/capacity/:service", service === undefined ? {} : { service }),
   topics: "/topics",
   plan: "/plan",
   topic: (topic: string, tab?: string) => address("/topics/:topic/:tab", { topic, ...(tab ? { tab } : {}) }),

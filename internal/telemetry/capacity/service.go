@@ -1,0 +1,324 @@
+package capacity
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+)
+
+// DefaultTarget is the share of its capacity that an instance is to use at most. Above it, waiting times grow fast: in
+// an M/M/1 queue a request takes five times its service time at 80 %.
+const DefaultTarget = 0.8
+
+// Limits of a target.
+const (
+	MinTarget = 0.05
+	MaxTarget = 1.0
+)
+
+// Instance is an instance of a service.
+type Instance struct {
+	ID       string
+	Zone     string  // empty: unknown
+	Serves   bool    // it may get requests
+	Weight   float64 // of a service whose policy gives each instance a share by weight
+	Load     float64 // requests per second from all proxies; NaN: unknown
+	Estimate Estimate
+}
+
+// Options say how a service is to be summed.
+type Options struct {
+	Target  float64 // share of the capacity that may be used, MinTarget..MaxTarget
+	Weights bool    // the policy gives each instance a share by its weight, whatever its capacity
+}
+
+// Answers to a question that may be unknown.
+const (
+	Yes     = "yes"
+	No      = "no"
+	Unknown = "unknown"
+)
+
+// Zone says whether a service survives the loss of a zone at the present load.
+type Zone struct {
+	Name      string
+	Instances int // that serve
+	Survives  string
+}
+
+// Summary is what a service can carry. Rates are requests per second.
+type Summary struct {
+	Target    float64
+	Instances int
+	Serving   int
+	Measured  int // that serve and have an estimate
+
+	Load      float64 // NaN: unknown
+	Capacity  float64 // at full use; 0: unknown
+	Usable    float64 // at the target; 0: unknown
+	AtLeast   bool    // capacity, usable, headroom and survives are lower bounds
+	Headroom  float64 // usable less load, below 0: overload; NaN: unknown
+	Survives  int     // instances that may be lost, the largest ones first; -1: unknown
+	Zones     []Zone  // by name; nil if there are fewer than two
+	PerOne    float64 // usable of one instance on average; 0: unknown
+	Recommend int     // instances for the present load at the target; 0: unknown
+
+	Bound      string // what limits most of the capacity
+	Confidence Confidence
+	Reason     string // why the confidence is not higher, or what is unknown
+}
+
+const (
+	sureShare = 0.8 // of the capacity that must have a confidence, so that the service has it
+	realShare = 0.5 // of the serving instances whose limit must be known for a recommendation
+)
+
+// Sum returns the summary of a service. With weights, the instance that is full first limits the service.
+func Sum(all []Instance, o Options) Summary {
+	s := Summary{Target: o.Target, Instances: len(all), Load: math.NaN(), Headroom: math.NaN(), Survives: -1}
+	var measured []Instance
+	for _, i := range all {
+		if l := known(i.Load); !math.IsNaN(l) {
+			if math.IsNaN(s.Load) {
+				s.Load = 0
+			}
+			s.Load += l
+		}
+		if !i.Serves {
+			continue
+		}
+		s.Serving++
+		if i.Estimate.Rate > 0 && i.Estimate.Bound != "" {
+			measured = append(measured, i)
+		}
+	}
+	s.Measured = len(measured)
+	if s.Measured > 0 {
+		s.capacity(measured, o)
+	}
+	s.headroom()
+	if s.Usable > 0 && !math.IsNaN(s.Load) {
+		s.survives(measured, o)
+		s.zones(all, measured, o)
+		s.recommend(measured, o)
+	}
+	s.reason(all, measured)
+	return s
+}
+
+// usable returns what an instance carries at the target. A rate that it carried without becoming slow counts as it is.
+func usable(i Instance, target float64) float64 {
+	if i.Estimate.AtLeast() {
+		return i.Estimate.Rate
+	}
+	return target * i.Estimate.Rate
+}
+
+// total returns what instances carry together at a target.
+func total(list []Instance, o Options) float64 {
+	sum, weights, least := 0.0, 0.0, math.Inf(1)
+	for _, i := range list {
+		u := usable(i, o.Target)
+		sum += u
+		if i.Weight > 0 {
+			weights += i.Weight
+			least = min(least, u/i.Weight)
+		}
+	}
+	if o.Weights && weights > 0 {
+		return least * weights
+	}
+	return sum
+}
+
+func (s *Summary) capacity(measured []Instance, o Options) {
+	full := o
+	full.Target = 1
+	s.Capacity, s.Usable = total(measured, full), total(measured, o)
+	s.AtLeast = s.Measured < s.Serving
+	bounds, trusted := map[string]float64{}, map[Confidence]float64{}
+	sum := 0.0
+	for _, i := range measured {
+		e := i.Estimate
+		s.AtLeast = s.AtLeast || e.AtLeast()
+		bounds[e.Bound] += e.Rate
+		trusted[e.Confidence] += e.Rate
+		sum += e.Rate
+	}
+	for _, b := range slices.Sorted(maps.Keys(bounds)) {
+		if bounds[b] > bounds[s.Bound] {
+			s.Bound = b
+		}
+	}
+	have := 0.0
+	for s.Confidence = High; s.Confidence > Low; s.Confidence-- {
+		if have += trusted[s.Confidence]; have >= sureShare*sum {
+			break
+		}
+	}
+	if float64(s.Measured) < sureShare*float64(s.Serving) {
+		s.Confidence = Low
+	}
+}
+
+func (s *Summary) headroom() {
+	if math.IsNaN(s.Load) || s.Usable <= 0 {
+		return
+	}
+	s.Headroom = s.Usable - s.Load
+	switch {
+	case !s.AtLeast || s.Headroom >= 0:
+	case s.Measured == s.Serving:
+		s.Headroom = 0 // the limit is above what was seen
+	default:
+		s.Headroom = math.NaN() // the other instances carry something
+	}
+}
+
+// survives counts the instances that may be lost while the others carry the load.
+func (s *Summary) survives(measured []Instance, o Options) {
+	if s.Load == 0 || s.AtLeast && s.Usable < s.Load {
+		return
+	}
+	list := slices.Clone(measured)
+	slices.SortFunc(list, func(a, b Instance) int { // the loss that costs most comes first
+		if o.Weights {
+			return cmp.Compare(b.Weight, a.Weight)
+		}
+		return cmp.Compare(usable(b, o.Target), usable(a, o.Target))
+	})
+	rest, least := s.Usable, 0.0
+	if o.Weights {
+		least = s.Usable / weight(list) // of one unit of weight; a loss never makes it less
+	}
+	s.Survives = 0
+	for _, i := range list {
+		if o.Weights {
+			rest -= least * i.Weight
+		} else {
+			rest -= usable(i, o.Target)
+		}
+		if rest < s.Load || s.Survives == len(list)-1 {
+			return
+		}
+		s.Survives++
+	}
+}
+
+func weight(list []Instance) (sum float64) {
+	for _, i := range list {
+		sum += max(i.Weight, 0)
+	}
+	return max(sum, math.SmallestNonzeroFloat64)
+}
+
+func (s *Summary) zones(all, measured []Instance, o Options) {
+	serving := map[string]int{}
+	for _, i := range all {
+		if i.Serves {
+			serving[i.Zone]++
+		}
+	}
+	if len(serving) < 2 {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(serving)) {
+		if name == "" {
+			continue
+		}
+		rest := slices.DeleteFunc(slices.Clone(measured), func(i Instance) bool { return i.Zone == name })
+		z := Zone{Name: name, Instances: serving[name], Survives: No}
+		switch {
+		case len(rest) > 0 && total(rest, o) >= s.Load:
+			z.Survives = Yes
+		case s.AtLeast:
+			z.Survives = Unknown
+		}
+		s.Zones = append(s.Zones, z)
+	}
+}
+
+// recommend computes the number of instances from those whose limit is known: what an instance merely carried so far
+// would ask for more instances the lower their load is.
+func (s *Summary) recommend(measured []Instance, o Options) {
+	limited := slices.DeleteFunc(slices.Clone(measured), func(i Instance) bool { return i.Estimate.AtLeast() })
+	if len(limited) == 0 || float64(len(limited)) < realShare*float64(s.Serving) {
+		return
+	}
+	s.PerOne = total(limited, o) / float64(len(limited))
+	if n := math.Ceil(s.Load/s.PerOne - 1e-9); n < maxValue {
+		s.Recommend = max(int(n), 1)
+	}
+}
+
+// why returns the reason of the first serving instance.
+func why(all []Instance) string {
+	i := slices.IndexFunc(all, func(i Instance) bool { return i.Serves })
+	if i < 0 || all[i].Estimate.Reason == "" {
+		return ""
+	}
+	return " (" + all[i].Estimate.Reason + ")"
+}
+
+func (s *Summary) reason(all, measured []Instance) {
+	var parts []string
+	switch {
+	case s.Serving == 0:
+		parts = append(parts, "no instance is in rotation")
+	case s.Measured == 0:
+		parts = append(parts, "no instance has an estimate"+why(all))
+	case s.Measured < s.Serving:
+		parts = append(parts, fmt.Sprintf("%d of %d instances have no estimate", s.Serving-s.Measured, s.Serving))
+	}
+	if s.Serving > 0 && math.IsNaN(s.Load) {
+		parts = append(parts, "no requests, or no reports about them")
+	}
+	if s.Confidence > None {
+		weakest := slices.MinFunc(measured, func(a, b Instance) int { return cmp.Compare(a.Estimate.Confidence, b.Estimate.Confidence) })
+		parts = append(parts, weakest.ID+": "+weakest.Estimate.Reason)
+	}
+	s.Reason = strings.Join(parts, "; ")
+}
+
+// Text returns the summary in one sentence.
+func (s Summary) Text() string {
+	if math.IsNaN(s.Headroom) {
+		return "headroom unknown: " + s.Reason
+	}
+	least := ""
+	if s.AtLeast {
+		least = "at least "
+	}
+	var text string
+	switch {
+	case s.Headroom < 0:
+		text = fmt.Sprintf("overloaded: %s requests/s more than %.0f %% of its capacity", Number(-s.Headroom), 100*s.Target)
+	default:
+		text = fmt.Sprintf("carries %s%s more requests/s", least, Number(s.Headroom))
+	}
+	switch {
+	case s.Headroom < 0 || s.Survives < 0:
+	case s.Survives == 0 && s.AtLeast:
+		text += "; unknown whether it survives the loss of an instance"
+	case s.Survives == 0:
+		text += "; does not survive the loss of an instance at the present load"
+	default:
+		text += fmt.Sprintf("; survives the loss of %s%d of %d instances at the present load", least, s.Survives, s.Serving)
+	}
+	return text
+}
+
+// Number writes a rate for people: 1,240 or 0.4.
+func Number(v float64) string {
+	if v < 10 {
+		return fmt.Sprintf("%.1f", v)
+	}
+	digits := fmt.Sprintf("%.0f", v)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}

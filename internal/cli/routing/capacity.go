@@ -64,14 +64,14 @@ func serviceNames(ctx context.Context, env *cli.Env, a adminArgs) (names []strin
 }
 
 func capacityTable(list []api.Capacity) cli.Table {
-	t := cli.Table{Head: []string{"SERVICE", "LOAD", "CAPACITY", "HEADROOM", "MAY LOSE", "WANTS", "CONFIDENCE", "NOTE"}}
+	t := cli.Table{Head: []string{"SERVICE", "LOAD", "CAPACITY", "HEADROOM", "MAY LOSE", "RECOMMENDED", "CONFIDENCE", "NOTE"}}
 	for _, c := range list {
 		least := ""
 		if c.AtLeast {
 			least = ">= "
 		}
 		t.Rows = append(t.Rows, []string{
-			c.Service, orUnknown(c.Load, ""), orUnknown(c.Capacity, least), orUnknown(c.Headroom, least), mayLose(c, least), wants(c), c.Confidence, c.Reason,
+			c.Service, orUnknown(c.Load, ""), orUnknown(c.Capacity, least), orUnknown(c.Headroom, least), mayLose(c, least), recommended(c), c.Confidence, c.Reason,
 		})
 	}
 	return t
@@ -121,7 +121,7 @@ func mayLose(c api.Capacity, least string) string {
 	return strings.TrimSpace(fmt.Sprintf("%s%d of %d", least, *c.Survives, c.Serving))
 }
 
-func wants(c api.Capacity) string {
+func recommended(c api.Capacity) string {
 	if c.Recommended == nil {
 		return "unknown"
 	}

@@ -271,7 +271,7 @@ func (s *Summary) reason(all, measured []Instance) {
 	case s.Measured == 0:
 		parts = append(parts, "no instance has an estimate"+why(all))
 	case s.Measured < s.Serving:
-		parts = append(parts, fmt.Sprintf("%d of %d instances have no estimate", s.Serving-s.Measured, s.Serving))
+		parts = append(parts, fmt.Sprintf("no estimate for %d of %d instances", s.Serving-s.Measured, s.Serving))
 	}
 	if s.Serving > 0 && math.IsNaN(s.Load) {
 		parts = append(parts, "no requests, or no reports about them")

@@ -37,7 +37,7 @@ func TestASummaryInOneSentence(t *testing.T) {
 		{"overload", many(2, found(100, 95, "")), false, "overloaded: 30 requests/s more than 80 % of its capacity", 3},
 		{"nothing known", many(3, unknown), false, "headroom unknown: no instance has an estimate (it has too few requests)", 0},
 		{"one without an estimate", append(many(3, found(200, 50, "")), unknown), false, "carries at least 280 more requests/s; survives the loss of at least 1 of 4 instances at the present load", 2},
-		{"too many without an estimate", append(many(3, unknown), found(100, 50, "")), false, "headroom unknown: 3 of 4 instances have no estimate; i: seen", 0},
+		{"too many without an estimate", append(many(3, unknown), found(100, 50, "")), false, "headroom unknown: no estimate for 3 of 4 instances; i: seen", 0},
 		{"seen rates only", many(4, seen), false, "carries at least 40 more requests/s; unknown whether it survives the loss of an instance", 0},
 		{"load of an instance that drains counts, its capacity does not", append(many(1, found(100, 40, "")), draining), false, "carries 30 more requests/s; does not survive the loss of an instance at the present load", 1},
 		{"nobody in rotation", []Instance{draining}, false, "headroom unknown: no instance is in rotation", 0},

@@ -98,6 +98,18 @@ test("callbacks and publishers that fail do not end reports", async () => {
   await r.close();
 });
 
+test("promises that nobody awaits do not end the process", async () => {
+  let calls = 0;
+  const fail = async () => {
+    calls++;
+    throw new Error("broken"); // an unhandled rejection fails this test
+  };
+  const r = new Reporter(settings({ publisher: { publish: fail }, utilization: fail }));
+  r.start();
+  while (calls < 4) await new Promise((done) => setTimeout(done, 10));
+  await r.close();
+});
+
 test("the middleware counts requests of a server", async () => {
   const out = new Collected();
   const r = new Reporter(settings({ publisher: out, usage: false }));

@@ -68,7 +68,8 @@ export class Reporter {
   middleware() {
     return (req, res, next) => {
       const end = this.request();
-      res.once("close", () => end(res.statusCode >= 500));
+      if (res.destroyed) end(); // the client left before: there is no close event any more
+      else res.once("close", () => end(res.statusCode >= 500));
       next?.();
     };
   }

@@ -125,6 +125,23 @@ test("the middleware counts requests of a server", async () => {
   server.close();
 });
 
+test("a response that is gone before the middleware is not in progress", async () => {
+  const out = new Collected();
+  const r = new Reporter(settings({ publisher: out, usage: false }));
+  const count = r.middleware();
+  const server = http.createServer((req, res) => {
+    res.once("close", () => setImmediate(() => count(req, res, () => r.start())));
+    req.socket.destroy();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  await assert.rejects(fetch(`http://127.0.0.1:${server.address().port}/`));
+  const first = await out.wait((m) => m.topic === "service-metrics");
+  assert.equal(first.value.metrics.activeConnections, 0);
+  await r.close();
+  server.close();
+});
+
 test("the smallest limit counts", () => {
   const usage = (files) => {
     const root = mkdtempSync(path.join(os.tmpdir(), "usage-"));

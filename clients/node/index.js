@@ -68,7 +68,8 @@ export class Reporter {
   middleware() {
     return (req, res, next) => {
       const end = this.request();
-      res.once("close", () => end(res.statusCode >= 500));
+      if (res.destroyed) end(); // the client left before: there is no close event any more
+      else res.once("close", () => end(res.statusCode >= 500));
       next?.();
     };
   }
@@ -111,7 +112,7 @@ export class Reporter {
   #publish(topic, value, headers, timeMs) {
     if (this.#state === "closed") return;
     try {
-      this.#publisher.publish({ topic, key: this.#settings.serviceId, value, headers, timeMs });
+      this.#catch("a report was lost", this.#publisher.publish({ topic, key: this.#settings.serviceId, value, headers, timeMs }));
     } catch (error) {
       this.#complain("a report was lost", error); // a broken publisher must not end the service
     }
@@ -121,12 +122,19 @@ export class Reporter {
   #call(f) {
     if (f === undefined) return undefined;
     try {
-      const v = Number(f());
+      const result = f();
+      this.#catch("a callback of the reporter failed; its number is not reported", result);
+      const v = Number(result);
       return v >= 0 && v < 1e15 ? v : undefined;
     } catch (error) {
       this.#complain("a callback of the reporter failed; its number is not reported", error);
       return undefined;
     }
+  }
+
+  /** Handles the error of a promise, which would end the process. */
+  #catch(what, result) {
+    if (typeof result?.then === "function") result.then(undefined, (error) => this.#complain(what, error));
   }
 
   #complain(what, error) {

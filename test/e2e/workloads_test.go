@@ -267,6 +267,17 @@ networkPolicy: {metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/m
 	if _, plain, _ := strings.Cut(k.manifest(t), "\n"); renderedChart(t, helm) != plain {
 		t.Error("deployment/kubernetes/smartlb.yaml is not what the chart renders; its first line says how to make it")
 	}
+	for values, want := range map[string]string{
+		"proxy: {service: {ports: [{name: http, port: 80}]}}":                                  "missing property 'targetPort'", // a policy with an empty port would open the admin API
+		"proxy: {service: {ports: [{name: http, port: 80, targetPort: 8080, protocol: UDP}]}}": "value must be 'TCP'",
+		"config: {kafka: {brokers: [other:9092]}}":                                             "at '/config/kafka/brokers'",
+		"config: {admin: {address: \":9000\"}}":                                                "at '/config/admin/address'",
+		"proxy: {lameDuck: 20s, drain: 30s, terminationGracePeriodSeconds: 50}":                "want more than proxy.lameDuck and proxy.drain together",
+	} {
+		if _, errs, err := renderChart(t, helm, mustWrite(t, values)); err == nil || !strings.Contains(errs, want) {
+			t.Errorf("values %s: got %v %s, want %s", values, err, errs, want)
+		}
+	}
 	return k.checkManifest(t)
 }
 
@@ -288,16 +299,21 @@ func (k *apiServer) manifest(t *testing.T) string {
 // renderedChart returns the chart with values.
 func renderedChart(t *testing.T, helm string, values ...string) string {
 	t.Helper()
+	out, errs, err := renderChart(t, helm, values...)
+	if err != nil {
+		t.Fatalf("rendering the chart: %v %s", err, errs)
+	}
+	return out
+}
+
+func renderChart(t *testing.T, helm string, values ...string) (out, errs string, err error) {
 	ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, helm, append([]string{"../../deployment/kubernetes/smartlb", "smartlb"}, values...)...)
-	var errs strings.Builder
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("rendering the chart: %v %s", err, errs.String())
-	}
-	return string(out)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	b, err := cmd.Output()
+	return string(b), stderr.String(), err
 }
 
 // checkRole shows that the role of the proxy permits what it needs, and nothing else.

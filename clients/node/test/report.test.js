@@ -98,6 +98,18 @@ test("callbacks and publishers that fail do not end reports", async () => {
   await r.close();
 });
 
+test("promises that nobody awaits do not end the process", async () => {
+  let calls = 0;
+  const fail = async () => {
+    calls++;
+    throw new Error("broken"); // an unhandled rejection fails this test
+  };
+  const r = new Reporter(settings({ publisher: { publish: fail }, utilization: fail }));
+  r.start();
+  while (calls < 4) await new Promise((done) => setTimeout(done, 10));
+  await r.close();
+});
+
 test("the middleware counts requests of a server", async () => {
   const out = new Collected();
   const r = new Reporter(settings({ publisher: out, usage: false }));
@@ -109,6 +121,23 @@ test("the middleware counts requests of a server", async () => {
   for (const p of ["/", "/", "/", "/bad"]) await (await fetch(base + p, { headers: { connection: "close" } })).text();
   r.start();
   await out.wait((m) => m.value.metrics?.errorRate === 0.25);
+  await r.close();
+  server.close();
+});
+
+test("a response that is gone before the middleware is not in progress", async () => {
+  const out = new Collected();
+  const r = new Reporter(settings({ publisher: out, usage: false }));
+  const count = r.middleware();
+  const server = http.createServer((req, res) => {
+    res.once("close", () => setImmediate(() => count(req, res, () => r.start())));
+    req.socket.destroy();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  await assert.rejects(fetch(`http://127.0.0.1:${server.address().port}/`));
+  const first = await out.wait((m) => m.topic === "service-metrics");
+  assert.equal(first.value.metrics.activeConnections, 0);
   await r.close();
   server.close();
 });

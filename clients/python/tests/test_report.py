@@ -129,6 +129,26 @@ class Running(unittest.TestCase):
             r.close()
         self.assertNotIn("utilization", out.messages[0][2]["metrics"])
 
+    def test_a_publisher_that_raises_disturbs_nobody(self):
+        class Broken(Collected):
+            calls = 0
+
+            def publish(self, *args):
+                self.calls += 1
+                if self.calls < 5:  # HEALTHY and DEGRADED, and two reports
+                    raise OSError("broken")
+                super().publish(*args)
+
+        out = Broken()
+        r = Reporter("s", "i", out, address="127.0.0.1:80", interval=0.1, usage=False)
+        with self.assertLogs("smartlb_report") as logged:
+            r.start()
+            r.status("DEGRADED")
+            out.wait(lambda m: m[0] == "service-metrics")
+            r.close()
+        self.assertEqual(len(logged.output), 1)
+        self.assertEqual(out.messages[-1][2]["status"], "DRAINING")
+
     def test_many_threads_count_each_request_once(self):
         r = Reporter("s", "i", Collected())
         threads = [threading.Thread(target=lambda: [r.observe(0.01, n % 4 == 0) for n in range(1000)]) for _ in range(8)]

@@ -20,7 +20,10 @@ type (
 	jsonRequest struct {
 		ResourceMetrics []struct {
 			Resource     struct{ Attributes []jsonAttribute }
-			ScopeMetrics []struct{ Metrics []jsonMetric }
+			ScopeMetrics []struct {
+				Scope   struct{ Name string }
+				Metrics []jsonMetric
+			}
 		}
 	}
 	jsonMetric struct {
@@ -92,22 +95,23 @@ func JSON(b []byte, v Visitor) error {
 		m := &r.ResourceMetrics[i]
 		v.Resource(jsonAttributes(m.Resource.Attributes))
 		for j := range m.ScopeMetrics {
+			scope := text([]byte(m.ScopeMetrics[j].Scope.Name))
 			for k := range m.ScopeMetrics[j].Metrics {
-				m.ScopeMetrics[j].Metrics[k].walk(v)
+				m.ScopeMetrics[j].Metrics[k].walk(scope, v)
 			}
 		}
 	}
 	return nil
 }
 
-func (m *jsonMetric) walk(v Visitor) {
+func (m *jsonMetric) walk(scope string, v Visitor) {
 	gauge := m.Gauge != nil
 	number := gauge || m.Sum != nil
 	for _, data := range []*jsonData{m.Gauge, m.Sum, m.Histogram, m.ExponentialHistogram, m.Summary} {
 		if data == nil {
 			continue
 		}
-		if !v.Metric(m.Name, len(data.DataPoints)) {
+		if !v.Metric(scope, m.Name, len(data.DataPoints)) {
 			return
 		}
 		shape := Point{Counter: !gauge && (m.Sum == nil || data.IsMonotonic), Delta: !gauge && data != m.Summary && data.AggregationTemporality.delta}
@@ -116,7 +120,7 @@ func (m *jsonMetric) walk(v Visitor) {
 		}
 		return
 	}
-	v.Metric(m.Name, 0)
+	v.Metric(scope, m.Name, 0)
 }
 
 func (d *jsonPoint) visit(p Point, number bool, v Visitor) {

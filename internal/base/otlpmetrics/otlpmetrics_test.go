@@ -27,8 +27,8 @@ type lines struct {
 
 func (l *lines) Resource(a []Attribute) { l.all = append(l.all, fmt.Sprintf("resource %v", a)) }
 
-func (l *lines) Metric(name string, points int) bool {
-	l.all = append(l.all, fmt.Sprintf("%s %d", name, points))
+func (l *lines) Metric(scope, name string, points int) bool {
+	l.all = append(l.all, strings.TrimSpace(fmt.Sprintf("%s %d %s", name, points, scope)))
 	return name != l.skip
 }
 
@@ -59,7 +59,7 @@ func request() *service.ExportMetricsServiceRequest {
 		{Name: "empty"},
 	}
 	return &service.ExportMetricsServiceRequest{ResourceMetrics: []*metrics.ResourceMetrics{
-		{Resource: &resource.Resource{Attributes: []*common.KeyValue{str("service.name", "shop"), str("service.instance.id", "shöp-1"), str("long", strings.Repeat("a", maxText+1))}}, ScopeMetrics: []*metrics.ScopeMetrics{{Metrics: all[:3]}, {Metrics: all[3:]}}},
+		{Resource: &resource.Resource{Attributes: []*common.KeyValue{str("service.name", "shop"), str("service.instance.id", "shöp-1"), str("long", strings.Repeat("a", maxText+1))}}, ScopeMetrics: []*metrics.ScopeMetrics{{Metrics: all[:3]}, {Scope: &common.InstrumentationScope{Name: "net/http"}, Metrics: all[3:]}}},
 		{},
 	}}
 }
@@ -72,11 +72,11 @@ func TestBothFormsAreReadAsTheyAreMeant(t *testing.T) {
 		"{Attributes:[{Key:half Value:0.5} {Key:list Value:}] Start:0 Time:2 Value:-7 Counter:false Delta:false}",
 		"delta 1", "{" + a + " Value:3 Counter:true Delta:true}",
 		"in flight 1", "{" + a + " Value:4 Counter:false Delta:false}",
-		"skipped 2",
-		"histogram 2", "{Attributes:[{Key:code Value:-503}] Start:0 Time:5 Value:12 Counter:true Delta:false}", "{Attributes:[] Start:0 Time:0 Value:0 Counter:true Delta:false}",
-		"exponential 1", "{Attributes:[{Key:code Value:-503}] Start:0 Time:0 Value:13 Counter:true Delta:true}",
-		"summary 1", "{Attributes:[{Key:code Value:-503}] Start:0 Time:0 Value:14 Counter:true Delta:false}",
-		"empty 0",
+		"skipped 2 net/http",
+		"histogram 2 net/http", "{Attributes:[{Key:code Value:-503}] Start:0 Time:5 Value:12 Counter:true Delta:false}", "{Attributes:[] Start:0 Time:0 Value:0 Counter:true Delta:false}",
+		"exponential 1 net/http", "{Attributes:[{Key:code Value:-503}] Start:0 Time:0 Value:13 Counter:true Delta:true}",
+		"summary 1 net/http", "{Attributes:[{Key:code Value:-503}] Start:0 Time:0 Value:14 Counter:true Delta:false}",
+		"empty 0 net/http",
 		"resource []",
 	}
 	binary, err := proto.Marshal(request())

@@ -34,8 +34,9 @@ type Point struct {
 // Visitor is told of each resource, then of its metrics and points.
 type Visitor interface {
 	Resource(attributes []Attribute)
-	// Metric returns whether the points of a metric are visited. points is their number.
-	Metric(name string, points int) bool
+	// Metric returns whether the points of a metric are visited. scope is the name of its instrumentation scope, points the number
+	// of its points.
+	Metric(scope, name string, points int) bool
 	Point(p Point)
 }
 
@@ -57,7 +58,10 @@ const (
 
 	fieldResourceAttributes = 1
 
+	fieldScope   = 1
 	fieldMetrics = 2
+
+	fieldScopeName = 1
 
 	fieldName                 = 1
 	fieldGauge                = 5
@@ -146,14 +150,26 @@ func Proto(b []byte, v Visitor) error {
 			return err
 		}
 		v.Resource(attributes)
-		return messages(r, fieldScopeMetrics, func(scope []byte) error {
-			return messages(scope, fieldMetrics, func(m []byte) error { return metric(m, v) })
+		return messages(r, fieldScopeMetrics, func(b []byte) error {
+			scope, err := scopeOf(b)
+			if err != nil {
+				return err
+			}
+			return messages(b, fieldMetrics, func(m []byte) error { return metric(m, scope, v) })
 		})
 	})
 }
 
+// scopeOf returns the name of the scope of metrics.
+func scopeOf(b []byte) (name string, err error) {
+	err = messages(b, fieldScope, func(b []byte) error {
+		return messages(b, fieldScopeName, func(b []byte) error { name = text(b); return nil })
+	})
+	return name, err
+}
+
 // metric walks through one metric.
-func metric(b []byte, v Visitor) error {
+func metric(b []byte, scope string, v Visitor) error {
 	var name []byte
 	var data field
 	if err := each(b, func(x field) error {
@@ -182,7 +198,7 @@ func metric(b []byte, v Visitor) error {
 	}); err != nil {
 		return err
 	}
-	if !utf8.Valid(name) || !v.Metric(string(name), points) {
+	if !utf8.Valid(name) || !v.Metric(scope, string(name), points) {
 		return nil
 	}
 	kind := data.num

@@ -75,6 +75,9 @@ func (a KubernetesAccess) connect() (*rest.RESTClient, func(), error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("discovery.kubernetes: %w", err)
 	}
+	if cfg.ExecProvider != nil {
+		client.Transport = impatient{client.Transport}
+	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the login is for this server only
 	out, err := rest.RESTClientForConfigAndClient(cfg, client)
 	return out, func() { utilnet.CloseIdleConnectionsFor(client.Transport) }, err
@@ -98,6 +101,44 @@ func (a KubernetesAccess) Get(ctx context.Context, path string) ([]byte, error) 
 	}
 	return src, nil
 }
+
+// impatient ends a request when its context ends, also while the program of a kubeconfig that logs in runs: client-go waits for it
+// without a limit.
+type impatient struct{ http.RoundTripper }
+
+// loggingIn bounds the requests that wait for such programs.
+var loggingIn = make(chan struct{}, 64)
+
+// RoundTrip implements http.RoundTripper.
+func (i impatient) RoundTrip(r *http.Request) (*http.Response, error) {
+	type answer struct {
+		*http.Response
+		error
+	}
+	select {
+	case loggingIn <- struct{}{}:
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	done := make(chan answer, 1)
+	go func() {
+		defer func() { <-loggingIn }()
+		resp, err := i.RoundTripper.RoundTrip(r)
+		if err == nil && r.Context().Err() != nil { // perhaps nobody takes it
+			resp.Body.Close()
+		}
+		done <- answer{resp, err}
+	}()
+	select {
+	case a := <-done:
+		return a.Response, a.error
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
+// WrappedRoundTripper lets client-go find the transport.
+func (i impatient) WrappedRoundTripper() http.RoundTripper { return i.RoundTripper }
 
 // boundedAnswers limits the bodies of all responses but those of watches, whose events client-go limits.
 type boundedAnswers struct{ http.RoundTripper }

@@ -233,7 +233,8 @@ func (e endpoint) before(other endpoint) bool {
 	return !e.six && other.six
 }
 
-// unique removes endpoints that end at an address that another one has already.
+// unique leaves one endpoint at each address, one that is ready before one that ends. A slice that is behind may still have a pod
+// whose address another one got; the rest of the list must not wait for it.
 func (s *endpointSlices) unique(byID map[string]endpoint) ([]config.Instance, error) {
 	if len(byID) > s.most {
 		return nil, fmt.Errorf("%d endpoints are more than maxInstances, which is %d", len(byID), s.most)
@@ -247,7 +248,7 @@ func (s *endpointSlices) unique(byID map[string]endpoint) ([]config.Instance, er
 	taken, none := map[string]bool{}, len(all) > 0 && all[0].Draining
 	out := make([]config.Instance, 0, len(all))
 	for _, e := range all {
-		if e.Draining && taken[e.Address] {
+		if taken[e.Address] {
 			continue
 		}
 		taken[e.Address] = true

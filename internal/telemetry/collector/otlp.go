@@ -2,6 +2,7 @@ package collector
 
 import (
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -54,12 +55,27 @@ type mapping struct {
 type reading struct {
 	of       *mapping
 	instance string
-	sums     [2 * config.NumScraped]promtext.Value // of both selectors of each expression
+	series   map[seriesKey]int                     // by their place in samples
+	samples  []sample                              // the latest of each series
+	sums     [2 * config.NumScraped]promtext.Value // of both selectors of each expression; settle adds the samples up
 	deltas   [2 * config.NumScraped]promtext.Value // of counters that are sent as growth
 	points   int
 	newest   uint64 // time of the newest point that counts
 	counted  uint64 // time of the newest point of requests; 0: there is none
 	start    uint64 // when the oldest counter of requests began; 0: not given
+}
+
+// seriesKey tells series of one selector apart.
+type seriesKey struct {
+	selector int
+	digest   uint64 // of scope and attributes
+}
+
+// sample is a point that is no growth.
+type sample struct {
+	selector    int
+	value       float64
+	time, start uint64
 }
 
 // received is what is remembered of an instance.
@@ -141,6 +157,7 @@ func newMapping(s config.Service) *mapping {
 
 // settle publishes what a request says of one instance.
 func (r *reports) settle(in *reading, now time.Time) (ReportResult, string) {
+	in.addUp()
 	at := time.Unix(0, int64(in.newest))
 	if in.newest == 0 {
 		return ReportEmpty, ""
@@ -256,8 +273,8 @@ type readings struct {
 	out      outcome
 
 	current  *reading
-	resource string // why current is nil
-	selected []int  // the selectors that the present metric matches by name
+	scope    string
+	selected []int // the selectors that the present metric matches by name
 }
 
 var _ otlpmetrics.Visitor = (*readings)(nil)
@@ -267,12 +284,12 @@ func (r *readings) Resource(attributes []otlpmetrics.Attribute) {
 	name := otlpmetrics.Value(attributes, "service.name")
 	m := r.mappings[name]
 	if m == nil {
-		r.unknown(fmt.Sprintf("no service uses the metrics of service.name %.80q (services[].loadReports.otlp)", name))
+		r.refuse(ReportUnknown, "no service uses the metrics of service.name %.80q (services[].loadReports.otlp)", name)
 		return
 	}
 	id := otlpmetrics.Value(attributes, m.otlp.InstanceAttribute)
 	if !m.listed[id] {
-		r.unknown(fmt.Sprintf("the service %s has no instance %.80q (%.80s)", m.service, id, m.otlp.InstanceAttribute))
+		r.refuse(ReportUnknown, "the service %s has no instance %.80q (%.80s)", m.service, id, m.otlp.InstanceAttribute)
 		return
 	}
 	key := [2]string{m.service, id}
@@ -280,21 +297,25 @@ func (r *readings) Resource(attributes []otlpmetrics.Attribute) {
 		return
 	}
 	if len(r.order) >= maxResources {
-		r.resource = fmt.Sprintf("the request has more than %d instances", maxResources)
-		r.out.note(ReportLimited, 0, r.resource)
+		r.refuse(ReportLimited, "the request has more than %d instances", maxResources)
 		return
 	}
-	r.current = &reading{of: m, instance: id}
+	r.current = &reading{of: m, instance: id, series: map[seriesKey]int{}}
 	r.all[key] = r.current
 	r.order = append(r.order, r.current)
 }
 
-func (r *readings) unknown(why string) {
-	r.resource = why
-	r.out.note(ReportUnknown, 0, why)
+// refuse notes that a resource is not taken. A request may have two million of them: only the first reason becomes a text.
+func (r *readings) refuse(result ReportResult, format string, args ...any) {
+	why := ""
+	if r.out.reason == "" {
+		why = fmt.Sprintf(format, args...)
+	}
+	r.out.note(result, 0, why)
 }
 
-func (r *readings) Metric(name string, points int) bool {
+func (r *readings) Metric(scope, name string, points int) bool {
+	r.scope = scope
 	if r.current == nil {
 		r.out.rejected += points
 		return false
@@ -331,18 +352,44 @@ func (r *readings) Point(p otlpmetrics.Point) {
 		if !s.Matches(value) {
 			continue
 		}
+		in.newest = max(in.newest, p.Time)
+		if i == 2*config.ScrapedRequests {
+			in.counted = max(in.counted, p.Time)
+		}
 		if p.Delta {
 			in.deltas[i].Add(p.Value)
 		} else {
-			in.sums[i].Add(p.Value)
+			in.take(r.scope, i, p)
 		}
-		in.newest = max(in.newest, p.Time)
-		if i != 2*config.ScrapedRequests {
-			continue
-		}
-		in.counted = max(in.counted, p.Time)
-		if p.Start > 0 && (in.start == 0 || p.Start < in.start) {
-			in.start = p.Start
+	}
+}
+
+// take keeps a point of a selector. A request may have several points of a series: a collector of OpenTelemetry joins what an
+// instance sent within some seconds. The latest one counts.
+func (in *reading) take(scope string, selector int, p otlpmetrics.Point) {
+	now := sample{selector, p.Value, p.Time, p.Start}
+	key := seriesKey{selector, maphash.String(seed, scope)}
+	for _, a := range p.Attributes { // in any order
+		key.digest += maphash.Comparable(seed, a)
+	}
+	at, have := in.series[key]
+	switch {
+	case !have:
+		in.series[key] = len(in.samples)
+		in.samples = append(in.samples, now)
+	case p.Time > in.samples[at].time:
+		in.samples[at] = now
+	}
+}
+
+var seed = maphash.MakeSeed()
+
+// addUp adds the samples of each selector.
+func (in *reading) addUp() {
+	for _, s := range in.samples {
+		in.sums[s.selector].Add(s.value)
+		if s.selector == 2*config.ScrapedRequests && s.start > 0 && (in.start == 0 || s.start < in.start) {
+			in.start = s.start
 		}
 	}
 }

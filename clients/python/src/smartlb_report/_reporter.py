@@ -129,10 +129,7 @@ class Reporter:
         self._report(self._interval)  # an empty one: readers multiply rates by the time since the report before
         while not self._stop.wait(self._interval * random.uniform(0.9, 1.1)):
             now = time.monotonic()
-            try:
-                self._report(now - last)
-            except Exception:  # a broken publisher must not end the reports
-                log.exception("a report was lost")
+            self._report(now - last)
             last = now
         if self._address:
             self.status("DRAINING")
@@ -155,8 +152,12 @@ class Reporter:
 
     def _publish(self, topic: str, value: bytes, headers: Sequence[tuple[str, bytes]], now: int) -> None:
         with self._sending:
-            if not self._closed.is_set():
+            if self._closed.is_set():
+                return
+            try:
                 self._publisher.publish(topic, self._ids[0].encode("utf-8", "replace"), value, headers, now)
+            except Exception:  # a broken publisher must end neither the reports nor the service
+                self._complain("a message was lost")
 
     def _call(self, f: Callable[[], float] | None) -> float | None:
         """Returns a number of the application, None if it is not known: it raised, or is NaN, infinite or negative."""
@@ -165,8 +166,11 @@ class Reporter:
         try:
             v = float(f())
         except Exception:
-            if not self._complained:
-                log.exception("a callback of the reporter raised; its number is not reported")
-                self._complained = True
+            self._complain("a callback of the reporter raised; its number is not reported")
             return None
         return v if 0 <= v < 1e15 else None
+
+    def _complain(self, what: str) -> None:
+        if not self._complained:
+            self._complained = True
+            log.exception(what)

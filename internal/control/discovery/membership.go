@@ -170,6 +170,9 @@ func (m *membership) release(p *plan, unlisted []member, now time.Time, standing
 	for len(m.losses) > 0 && now.Sub(m.losses[0]) >= lossWindow {
 		m.losses = m.losses[1:]
 	}
+	if len(unlisted) == 0 {
+		return
+	}
 	may := max(1, int(math.Floor(m.maxLoss*float64(m.established(now, standing)+len(m.losses))))) - len(m.losses)
 	stays := m.kept(len(p.wanted)+len(p.next) == 0, now)
 	for _, old := range unlisted {
@@ -193,11 +196,11 @@ func (m *membership) release(p *plan, unlisted []member, now time.Time, standing
 	}
 }
 
-// established returns the number of members without those that joined within lossWindow and have not worked yet. A list of many
-// wrong instances must not permit that the next one removes all right ones.
+// established returns the number of members without those that are down, and those that joined within lossWindow and have not
+// worked yet. A list of many wrong instances must not permit that the next one removes all right ones.
 func (m *membership) established(now time.Time, standing func(id string) Standing) (n int) {
 	for _, in := range m.members {
-		if in.since.IsZero() || now.Sub(in.since) >= lossWindow || standing(in.ID) == Working {
+		if is := standing(in.ID); is == Working || is != Down && (in.since.IsZero() || now.Sub(in.since) >= lossWindow) {
 			n++
 		}
 	}

@@ -314,6 +314,22 @@ func TestNewInstancesMustWorkBeforeOthersLeaveForThem(t *testing.T) {
 	}
 }
 
+// Instances that are down never permit that more of the others leave.
+func TestInstancesThatAreDownDoNotCountForTheShare(t *testing.T) {
+	m, now := newMembership(.5, "file f"), begin
+	look := func(id string) Standing {
+		if id < "i004" {
+			return Working
+		}
+		return Down
+	}
+	m.take(numbered(0, 500), now, look)
+	now = now.Add(time.Hour)
+	if _, leaves := m.take(numbered(4, 500), now, look); leaves != 2 {
+		t.Errorf("%d of four instances that work left, want 2", leaves)
+	}
+}
+
 // A list that gives ids the addresses of other instances must not remove more addresses than maxLoss permits.
 func TestAnAddressThatIsNotTakenOverYetStays(t *testing.T) {
 	m := newMembership(.1, "file f")

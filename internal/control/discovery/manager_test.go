@@ -210,7 +210,7 @@ func TestAFileThatNeverRestsIsRead(t *testing.T) {
 func TestARegistryThatFailsLeavesTheInstances(t *testing.T) {
 	r := newRegistry(t)
 	r.list("10.0.0.1:1", "10.0.0.2:1")
-	s := service(config.Discovery{HTTP: &config.HTTPDiscovery{URL: r.URL + "/list?key=secret", Interval: 10 * time.Millisecond, Timeout: 300 * time.Millisecond}})
+	s := service(config.Discovery{HTTP: &config.HTTPDiscovery{URL: r.URL + "/list?key=secret", Interval: 10 * time.Millisecond, Timeout: 3 * time.Second}})
 	n := start(t, Config{}, s)
 	const all = "10.0.0.1:1 10.0.0.2:1"
 	n.await(t, "s", all)

@@ -79,11 +79,9 @@ if [ ${#race[@]} -gt 0 ]; then
 	step "the same packages with the race detector, a tenth of the cases"
 	check go test -p 4 "${race[@]}" -timeout 25m "${properties[@]}" -rapid.checks=10 "${seed[@]}"
 fi
+beside "the data plane over TLS" go test "${race[@]}" -timeout 20m ./internal/dataplane/proxy -tls
 step "all other packages${race[*]:+ with the race detector}"
 check go test -p 4 "${race[@]}" -cover -timeout 25m "${others[@]}"
-
-step "the data plane over TLS"
-check go test "${race[@]}" -timeout 10m ./internal/dataplane/proxy -tls
 
 step "the portable data plane (build tag smartlb_portable)"
 check go test -tags smartlb_portable -timeout 10m ./internal/dataplane/proxy/...

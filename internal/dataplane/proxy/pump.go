@@ -163,7 +163,10 @@ func (c *conn) pumpBody(e *exchange, u *upstreamConn) bool {
 		}
 		now := c.p.cfg.Now()
 		e.allowance.took(taken, now-began)
-		c.pumpWatch.push(now + int64(c.settings().body)) // from here on the wait is for the instance
+		if !c.pumpWatch.push(now + int64(c.settings().body)) { // from here on the wait is for the instance
+			p.blame = clientLeft // the last bytes of the client came when its time had passed
+			return false
+		}
 		if err := u.sendBody(e, data, e.body.Done()); err != nil || c.pumpWatch.disarm() != 0 {
 			p.stalled = true
 			return false

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"math"
+	"os"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
@@ -168,7 +169,9 @@ func (c *conn) streamBody(e *exchange, u *upstreamConn, body *h1.Body, deadline 
 			e.res.Close = true // surplus bytes: do not keep the connection
 		}
 		c.now = c.p.cfg.Now()
-		c.watch.push(c.takeBy(e, len(data), deadline)) // from here on the wait is for the client
+		if !c.watch.push(c.takeBy(e, len(data), deadline)) { // from here on the wait is for the client
+			return c.brokenBody(e, u, os.ErrDeadlineExceeded, deadline) // the bytes came when the time of the instance had passed
+		}
 		e.takeTrailers(body)
 		c.takeLoadOfTrailers(e, u.live)
 		sent, err := c.pass(e, space, len(data), body.Done() || ended)

@@ -52,11 +52,11 @@ func (w *watch) arm(at int64, wake uint32) {
 	w.at.Store(at)
 }
 
-// push moves the deadline of an armed watch. A watch that has fired stays fired.
-func (w *watch) push(at int64) {
-	if v := w.at.Load(); v > 0 {
-		w.at.CompareAndSwap(v, at)
-	}
+// push moves the deadline of an armed watch. It returns false if the watch has fired, and then stays so: the party that was waited
+// for until now is late, not the next one.
+func (w *watch) push(at int64) bool {
+	v := w.at.Load()
+	return v > 0 && w.at.CompareAndSwap(v, at)
 }
 
 // disarm ends the wait and returns why the watch fired, 0 if it did not fire.

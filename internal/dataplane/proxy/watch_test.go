@@ -86,6 +86,31 @@ func TestStaleDeadlineNeverHitsTheNextExchange(t *testing.T) {
 	}
 }
 
+// A deadline that passed before the next wait began is not moved: the party that was late is known.
+func TestAFiredWatchIsNotPushed(t *testing.T) {
+	mine, _ := pair(t)
+	w, err := newWire(mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &conn{wire: w, link: w}
+	c.watch.arm(1, wakeClient)
+	if !c.watch.push(3) {
+		t.Error("an armed watch was not pushed")
+	}
+	c.expire(&c.watch, 2)
+	if !c.watch.push(5) {
+		t.Error("a watch fired before its new deadline")
+	}
+	c.expire(&c.watch, 6)
+	if c.watch.push(9) {
+		t.Error("a watch that has fired was pushed")
+	}
+	if got := c.watch.disarm(); got != fired {
+		t.Errorf("disarm says %d", got)
+	}
+}
+
 func TestFiredWatchWakesAReader(t *testing.T) {
 	mine, _ := pair(t)
 	w, err := newWire(mine)

@@ -98,7 +98,7 @@ test("callbacks and publishers that fail do not end reports", async () => {
   await r.close();
 });
 
-test("promises that nobody awaits do not end the process", async () => {
+test("rejected promises do not end the process", async () => {
   let calls = 0;
   const fail = async () => {
     calls++;

@@ -129,7 +129,7 @@ class Running(unittest.TestCase):
             r.close()
         self.assertNotIn("utilization", out.messages[0][2]["metrics"])
 
-    def test_a_publisher_that_raises_disturbs_nobody(self):
+    def test_a_publisher_that_raises_does_not_disturb_the_service(self):
         class Broken(Collected):
             calls = 0
 

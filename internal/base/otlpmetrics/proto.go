@@ -31,7 +31,7 @@ type Point struct {
 	Delta       bool // Value is the growth since Start
 }
 
-// Visitor is told of each resource, then of its metrics and points.
+// Visitor receives each resource, then its metrics and points.
 type Visitor interface {
 	Resource(attributes []Attribute)
 	// Metric returns whether the points of a metric are visited. scope is the name of its instrumentation scope, points the number

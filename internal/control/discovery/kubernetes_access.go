@@ -76,7 +76,7 @@ func (a KubernetesAccess) connect() (*rest.RESTClient, func(), error) {
 		return nil, nil, fmt.Errorf("discovery.kubernetes: %w", err)
 	}
 	if cfg.ExecProvider != nil {
-		client.Transport = impatient{client.Transport}
+		client.Transport = boundedLogin{client.Transport}
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the login is for this server only
 	out, err := rest.RESTClientForConfigAndClient(cfg, client)
@@ -102,15 +102,15 @@ func (a KubernetesAccess) Get(ctx context.Context, path string) ([]byte, error) 
 	return src, nil
 }
 
-// impatient ends a request when its context ends, also while the program of a kubeconfig that logs in runs: client-go waits for it
+// boundedLogin ends a request when its context ends, also while the program of a kubeconfig that logs in runs: client-go waits for it
 // without a limit.
-type impatient struct{ http.RoundTripper }
+type boundedLogin struct{ http.RoundTripper }
 
 // loggingIn bounds the requests that wait for such programs.
 var loggingIn = make(chan struct{}, 64)
 
 // RoundTrip implements http.RoundTripper.
-func (i impatient) RoundTrip(r *http.Request) (*http.Response, error) {
+func (i boundedLogin) RoundTrip(r *http.Request) (*http.Response, error) {
 	type answer struct {
 		*http.Response
 		error
@@ -124,7 +124,7 @@ func (i impatient) RoundTrip(r *http.Request) (*http.Response, error) {
 	go func() {
 		defer func() { <-loggingIn }()
 		resp, err := i.RoundTripper.RoundTrip(r)
-		if err == nil && r.Context().Err() != nil { // perhaps nobody takes it
+		if err == nil && r.Context().Err() != nil { // the caller has left
 			resp.Body.Close()
 		}
 		done <- answer{resp, err}
@@ -138,7 +138,7 @@ func (i impatient) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // WrappedRoundTripper lets client-go find the transport.
-func (i impatient) WrappedRoundTripper() http.RoundTripper { return i.RoundTripper }
+func (i boundedLogin) WrappedRoundTripper() http.RoundTripper { return i.RoundTripper }
 
 // boundedAnswers limits the bodies of all responses but those of watches, whose events client-go limits.
 type boundedAnswers struct{ http.RoundTripper }

@@ -265,7 +265,9 @@ func (c *conn) sendRest(e *exchange, u *upstreamConn, v dispatch.Verdict) error 
 	if v.Deadline > 0 {
 		until = v.Deadline
 	}
-	c.watch.push(until)
+	if !c.watch.push(until) {
+		return os.ErrDeadlineExceeded // the time of the instance passed while it took the head
+	}
 	c.startPump(e, u, v)
 	return nil
 }

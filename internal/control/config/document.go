@@ -395,6 +395,9 @@ type Instance struct {
 	// Incarnation tells an instance apart from an earlier one with the same id and address, such as the uid of a pod; "":
 	// the source does not tell them apart. It is not part of the document.
 	Incarnation string
+	// Unlisted says that no source lists the instance any more, and that it stays because too many left within a minute. It
+	// is not part of the document.
+	Unlisted bool
 }
 
 // Succeeds reports whether the instance is another one than old, although id and address may be the same.

@@ -50,7 +50,7 @@ func TestConsulIsFollowed(t *testing.T) {
 
 func TestEntriesOfConsul(t *testing.T) {
 	got, err := parseConsul([]byte("["+consulAnswer("node/1", "_nomad-7", "", 8080)+"]"), 1)
-	if want := "[{node-1:_nomad-7 10.0.9.9:8080 10 map[datacenter:dc1 zone:b] false  false }]"; err != nil || fmt.Sprint(got) != want {
+	if want := "[{node-1:_nomad-7 10.0.9.9:8080 10 map[datacenter:dc1 zone:b] false  false  false}]"; err != nil || fmt.Sprint(got) != want {
 		t.Errorf("got %v, %v, want %s", got, err, want)
 	}
 	for src, want := range map[string]string{

@@ -99,8 +99,8 @@ func TestServicesOfAName(t *testing.T) {
 		"a.test. 60 IN A 10.0.0.1", "b.test. 60 IN A 10.0.0.2", "b.test. 60 IN AAAA fd00::2", "spare.test. 60 IN A 10.0.0.9")
 	l := look{ctx: t.Context(), servers: []string{r.addr}, ttl: time.Hour}
 	got, err := l.services("_http._tcp.app.test.", 10)
-	want := "[{10.0.0.1:8080 10.0.0.1:8080 2.4 map[host:a.test] false  false } {10.0.0.1:8081 10.0.0.1:8081 0.8 map[host:a.test] false  false } " +
-		"{10.0.0.2:80 10.0.0.2:80 0.01 map[host:b.test] false  false } {fd00::2:80 [fd00::2]:80 0.01 map[host:b.test] false  false } {10.0.0.9:80 10.0.0.9:80 0.4 map[host:spare.test] true  false }]"
+	want := "[{10.0.0.1:8080 10.0.0.1:8080 2.4 map[host:a.test] false  false  false} {10.0.0.1:8081 10.0.0.1:8081 0.8 map[host:a.test] false  false  false} " +
+		"{10.0.0.2:80 10.0.0.2:80 0.01 map[host:b.test] false  false  false} {fd00::2:80 [fd00::2]:80 0.01 map[host:b.test] false  false  false} {10.0.0.9:80 10.0.0.9:80 0.4 map[host:spare.test] true  false  false}]"
 	if err != nil || fmt.Sprint(got) != want || l.ttl != time.Minute {
 		t.Errorf("got %v, %v, valid for %v, want\n%s", got, err, l.ttl, want)
 	}

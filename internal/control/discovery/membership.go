@@ -286,6 +286,7 @@ func (m *membership) instances() []config.Instance {
 	out := make([]config.Instance, len(m.members))
 	for i, in := range m.members {
 		out[i] = in.Instance
+		out[i].Unlisted = in.held
 	}
 	return out
 }

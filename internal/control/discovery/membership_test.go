@@ -62,8 +62,14 @@ func TestAtMostAShareLeavesWithinAMinute(t *testing.T) {
 			t.Fatalf("after %v: %d left and %d stay, want %d and %d", s.after, leaves, len(m.members), s.leaves, s.left)
 		}
 	}
-	if m.held != 4 {
-		t.Errorf("%d are held, want 4", m.held)
+	unlisted := 0
+	for _, in := range m.instances() {
+		if in.Unlisted {
+			unlisted++
+		}
+	}
+	if m.held != 4 || unlisted != 4 {
+		t.Errorf("%d are held, and %d of the data plane's instances are unlisted; want 4", m.held, unlisted)
 	}
 	if joins, leaves := m.take(numbered(0, 40), now, works); joins != 35 || leaves != 0 || m.held != 0 {
 		t.Errorf("the registry is right again: %d joined, %d left, %d held", joins, leaves, m.held)

@@ -22,7 +22,7 @@ func TestTargetsOfPrometheus(t *testing.T) {
   labels: {instance: pod-7, backup: "true"}
 - targets: [app.example.com:8080]
 `
-	want := "[{10.0.0.1:80 10.0.0.1:80 2.5 map[zone:a] false  false } {fd00::1:81 [fd00::1]:81 2.5 map[zone:a] false  false } {pod-7 10.0.0.2:80 1 map[] true  false } {app.example.com:8080 app.example.com:8080 1 map[] false  false }]"
+	want := "[{10.0.0.1:80 10.0.0.1:80 2.5 map[zone:a] false  false  false} {fd00::1:81 [fd00::1]:81 2.5 map[zone:a] false  false  false} {pod-7 10.0.0.2:80 1 map[] true  false  false} {app.example.com:8080 app.example.com:8080 1 map[] false  false  false}]"
 	for name, read := range map[string]func() ([]config.Instance, error){
 		"JSON": func() ([]config.Instance, error) { return ParseJSON([]byte(js), 10) },
 		"YAML": func() ([]config.Instance, error) { return ParseYAML([]byte(yml), 10) },

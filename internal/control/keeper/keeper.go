@@ -226,7 +226,7 @@ func (k *Keeper) apply(c config.Service) (gone []*upstream.Live) {
 		if o := k.overrides[member{c.ID, in.ID}]; o.weight > 0 {
 			weight = o.weight
 		}
-		s.spec.Entries = append(s.spec.Entries, picker.Entry{Live: have.live, Weight: weight, Backup: in.Backup, Distance: k.distance(in)})
+		s.spec.Entries = append(s.spec.Entries, picker.Entry{Live: have.live, Weight: weight, Backup: in.Backup, Unlisted: in.Unlisted, Distance: k.distance(in)})
 	}
 	for id, in := range s.instances {
 		if !kept[id] {

@@ -43,6 +43,7 @@ type Entry struct {
 	Live     *upstream.Live
 	Weight   float64 // > 0
 	Backup   bool    // takes requests only if the others do not suffice
+	Unlisted bool    // no source lists it any more: it may be gone, so it takes no retries
 	Distance upstream.Distance
 }
 
@@ -126,6 +127,7 @@ func Next(old *upstream.Pool, spec Spec, facts Facts, now int64, jitter func() f
 		if f.Weight > 0 {
 			m.Weight *= min(max(f.Weight, leastWeight), mostWeight)
 		}
+		m.Unlisted = e.Unlisted
 		if m.Distance = e.Distance; spec.Spillover == 0 {
 			m.Weight /= spec.Costs.Of(e.Distance)
 		}

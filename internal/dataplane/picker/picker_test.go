@@ -526,6 +526,48 @@ func TestAMemberOnTrialGetsOneRequestAtATime(t *testing.T) {
 	}
 }
 
+// An instance that no source lists may be gone: it gets first tries, and a retry only if nothing else is left.
+func TestRetriesAvoidUnlistedMembers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(2, 40).Draw(t, "n")
+		s := spec(rapid.SampledFrom(Names()).Draw(t, "policy"), n)
+		listed := map[*upstream.Live]bool{}
+		for i := range s.Entries {
+			e := &s.Entries[i]
+			e.Unlisted = rapid.Bool().Draw(t, "unlisted")
+			listed[e.Live] = !e.Unlisted
+		}
+		service := upstream.NewService("s")
+		service.Swap(pool(s, second))
+		a := ask(rapid.Uint64().Draw(t, "seed"))
+		for range 20 {
+			a.NTried, a.Hash = 0, a.Rand.Uint64()
+			for try := range min(n, upstream.MaxTries) {
+				left := 0
+				for l, is := range listed {
+					if is && !a.WasTried(l) {
+						left++
+					}
+				}
+				tried := a.NTried
+				var ticket upstream.Ticket
+				p, ok := service.Pick(a, &ticket)
+				if !ok {
+					t.Fatalf("try %d: no instance was picked", try)
+				}
+				m := &p.Members[ticket.Index()]
+				if a.NTried != tried+1 || a.Tried[tried] != m.Live {
+					t.Fatalf("try %d: %d instances count as tried", try, a.NTried)
+				}
+				if try > 0 && m.Unlisted && left > 0 {
+					t.Fatalf("try %d went to an unlisted instance although %d listed ones were not tried", try, left)
+				}
+				ticket.Release()
+			}
+		}
+	})
+}
+
 // Members on trial and ejected members together keep the cap, and never are all.
 func TestTrialsKeepTheCapOfEjections(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -61,6 +61,7 @@ type Member struct {
 	AsOf        int64   // when the latest fact about it was received, on the process clock; 0 never
 	PeriodNs    int64   // interval between facts about it
 	Distance    Distance
+	Unlisted    bool // no source lists it any more: it takes no retries if another member can
 	Out         Reason
 	Since       int64  // when Out last changed
 	Until       int64  // Ejected: when it may return
@@ -310,31 +311,53 @@ func takeAny(p *Pool, list []int32, reason string, a *Ask, t *Ticket) bool {
 	return false
 }
 
-// choose asks the policy. A member on trial is chosen only for its next trial, and not for retries; if there is no other
-// member, it takes the request.
+// choose asks the policy. A member on trial is chosen only for its next trial. Neither it nor an unlisted member is chosen
+// for a retry. If there is no other member, it takes the request.
 func (p *Pool) choose(a *Ask) (i int, trial bool) {
+	retry, tried := a.NTried > 0, a.NTried
 	i = p.Policy.Choose(p, a)
-	if i < 0 || !p.onTrial(i) {
-		return i, false
-	}
-	first, tried := i, a.NTried
-	defer func() { a.NTried = tried }()
-	for ; i >= 0 && p.onTrial(i); i = p.Policy.Choose(p, a) {
+	first := i
+	for ; i >= 0 && p.aside(i, retry); i = p.Policy.Choose(p, a) {
 		live := p.Members[i].Live
-		if tried == 0 && live.beginTrial(a.Now) {
+		if !retry && live.beginTrial(a.Now) {
+			a.NTried = tried
 			return i, true
 		}
 		if a.NTried == MaxTries {
-			return first, false
+			i = -1
+			break
 		}
 		a.Tried[a.NTried] = live
 		a.NTried++
 		a.Trace.N = 0
 	}
-	if i < 0 {
-		return first, false
+	a.NTried = tried
+	if i >= 0 {
+		return i, false
 	}
-	return i, false
+	return p.other(a, first, retry), false
+}
+
+// other returns a live member that was not tried and is not to be left out, beginning at a random one; first if there is none.
+func (p *Pool) other(a *Ask, first int, retry bool) int {
+	if first < 0 {
+		return first
+	}
+	n := uint64(len(p.Live))
+	from := a.Rand.Uint64() % n
+	for k := range n {
+		i := int(p.Live[(k+from)%n])
+		if !p.aside(i, retry) && !a.WasTried(p.Members[i].Live) {
+			a.Trace.N, a.Trace.Reason = 0, "only"
+			return i
+		}
+	}
+	return first
+}
+
+// aside reports whether a member is left out as long as another one can take the request.
+func (p *Pool) aside(i int, retry bool) bool {
+	return p.onTrial(i) || retry && p.Members[i].Unlisted && !p.Panic
 }
 
 // onTrial reports whether a member is on trial. A success since the pool was built has ended the trial.

@@ -95,13 +95,14 @@ func TestLoadReports(t *testing.T) {
 	})
 
 	t.Run("OTLP", func(t *testing.T) {
-		p := start(t, true, "run", "--roles", "proxy,analyzer,collector", "--kafka", kafka, "--config-source", "file", "--config", exampleOf(t, "Metrics by OTLP", ":8080", "127.0.0.1:0", "10.0.1.1:8080", one, "10.0.1.2:8080", two), "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--otlp", "127.0.0.1:0")
+		p := start(t, true, "run", "--roles", "proxy,analyzer,collector", "--kafka", kafka, "--config-source", "file", "--config", exampleOf(t, "Metrics by OTLP", ":8080", "127.0.0.1:0", "10.0.1.1:8080", one, `10.0.1.2:8080"}`, two+"\"}\n      - {id: shop-3, address: \""+busy("30")+"\"}"), "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--otlp", "127.0.0.1:0")
 		sender := filepath.Join(t.TempDir(), "otlp")
 		if out, err := exec.Command("go", "build", "-C", "../foreign/otlp", "-o", sender, ".").CombinedOutput(); err != nil {
 			t.Fatalf("building the sender: %v\n%s", err, out)
 		}
-		for _, args := range [][]string{{"grpc", "shop-1=98"}, {"delta", "shop-2=10", "stranger=5"}} {
-			cmd := exec.Command(sender, append([]string{"http://" + p.Address("otlp")}, args...)...)
+		receiver := "http://" + p.Address("otlp")
+		for _, args := range [][]string{{receiver, "grpc", "shop-1=98"}, {receiver, "delta", "shop-2=10", "stranger=5"}, {newCollector(t, receiver).url, "http", "shop-3=30"}} {
+			cmd := exec.Command(sender, args...)
 			cmd.Env = cleanEnv(t)
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
@@ -111,7 +112,7 @@ func TestLoadReports(t *testing.T) {
 		eventually(t, "a utilization of 98 % by OTLP halves the weight", func() bool {
 			return vetoed(t, p.Address("admin"), "shop-1") && !vetoed(t, p.Address("admin"), "shop-2")
 		})
-		for _, id := range []string{"shop-1", "shop-2"} {
+		for _, id := range []string{"shop-1", "shop-2", "shop-3"} { // the third one by way of an OpenTelemetry collector
 			rates := func(records []*kgo.Record) bool {
 				return slices.ContainsFunc(records, func(r *kgo.Record) bool {
 					m, err := event.DecodeServiceMetrics(r.Value)

@@ -121,21 +121,43 @@ func usable(i Instance, target float64) float64 {
 	return target * i.Estimate.Rate
 }
 
+// group is what some instances carry together.
+type group struct {
+	instances     int
+	sum, weights  float64
+	leastByWeight float64 // of one unit of weight, of the instance that has the least; +Inf: none has a weight
+}
+
+func (g group) plus(o group) group {
+	return group{g.instances + o.instances, g.sum + o.sum, g.weights + o.weights, min(g.leastByWeight, o.leastByWeight)}
+}
+
+var noGroup = group{leastByWeight: math.Inf(1)}
+
+func groupOf(i Instance, o Options) group {
+	u := usable(i, o.Target)
+	out := group{instances: 1, sum: u, leastByWeight: math.Inf(1)}
+	if i.Weight > 0 {
+		out.weights, out.leastByWeight = i.Weight, u/i.Weight
+	}
+	return out
+}
+
+// total returns the requests per second.
+func (g group) total(o Options) float64 {
+	if o.Weights && g.weights > 0 {
+		return g.leastByWeight * g.weights
+	}
+	return g.sum
+}
+
 // total returns what instances carry together at a target.
 func total(list []Instance, o Options) float64 {
-	sum, weights, least := 0.0, 0.0, math.Inf(1)
+	all := noGroup
 	for _, i := range list {
-		u := usable(i, o.Target)
-		sum += u
-		if i.Weight > 0 {
-			weights += i.Weight
-			least = min(least, u/i.Weight)
-		}
+		all = all.plus(groupOf(i, o))
 	}
-	if o.Weights && weights > 0 {
-		return least * weights
-	}
-	return sum
+	return all.total(o)
 }
 
 func (s *Summary) capacity(measured []Instance, o Options) {
@@ -219,9 +241,10 @@ func weight(list []Instance) (sum float64) {
 	return max(sum, math.SmallestNonzeroFloat64)
 }
 
-// areas returns the zones or the regions of a service: of gives that of an instance.
+// areas returns the zones or the regions of a service: of gives that of an instance. It takes n log n steps: instances that
+// register themselves may each name another area.
 func (s *Summary) areas(all, measured []Instance, o Options, of func(Instance) string) (out []Area) {
-	serving, others := map[string]int{}, map[string][]Instance{}
+	serving, groups := map[string]int{}, map[string]group{}
 	for _, i := range all {
 		if i.Serves {
 			serving[of(i)]++
@@ -230,22 +253,28 @@ func (s *Summary) areas(all, measured []Instance, o Options, of func(Instance) s
 	if len(serving) < 2 {
 		return nil
 	}
-	for _, i := range measured {
-		others[of(i)] = append(others[of(i)], i)
+	names := slices.Sorted(maps.Keys(serving))
+	for _, name := range names {
+		groups[name] = noGroup
 	}
-	for name, n := range serving {
+	for _, i := range measured {
+		groups[of(i)] = groups[of(i)].plus(groupOf(i, o))
+	}
+	after := make([]group, len(names)+1) // what the areas from each one on carry
+	after[len(names)] = noGroup
+	for n := len(names) - 1; n >= 0; n-- {
+		after[n] = after[n+1].plus(groups[names[n]])
+	}
+	before := noGroup
+	for n, name := range names {
+		rest := before.plus(after[n+1])
+		before = before.plus(groups[name])
 		if name == "" {
 			continue
 		}
-		var rest []Instance
-		for _, area := range slices.Sorted(maps.Keys(others)) {
-			if area != name {
-				rest = append(rest, others[area]...)
-			}
-		}
-		a := Area{Name: name, Instances: n, Survives: No, Rest: total(rest, o)}
+		a := Area{Name: name, Instances: serving[name], Survives: No, Rest: rest.total(o)}
 		switch {
-		case len(rest) > 0 && a.Rest >= s.Load:
+		case rest.instances > 0 && a.Rest >= s.Load:
 			a.Survives = Yes
 		case s.AtLeast:
 			a.Survives = Unknown

@@ -17,6 +17,7 @@ import (
 	"github.com/smartlb/smartlb/internal/console/peers"
 	"github.com/smartlb/smartlb/internal/control/config"
 	"github.com/smartlb/smartlb/internal/control/configlog"
+	"github.com/smartlb/smartlb/internal/control/discovery"
 	"github.com/smartlb/smartlb/internal/dataplane/proxy"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
@@ -55,17 +56,18 @@ type App struct {
 	records   *journal.Stream[journal.Record]
 	configLog *journal.Configuration
 
-	analyzer  *analyzer.Analyzer // nil without the role analyzer
-	collector *loads.Collector   // nil without the role collector
-	receiver  *loads.Receiver    // of OTLP; nil without the role collector or without an address
-	fleet     *loads.Fleet       // what it knows of the other nodes
-	members   *members           // of services, if the node has the role collector without the role proxy
-	notifier  *notifier.Notifier // nil without the role analyzer, and without receivers of alerts
-	catalog   topic.Catalog
-	lock      *os.File // of the data directory, locked; nil without one
-	web       []*webServer
-	token     string         // token of the admin listener; empty: no token
-	proxies   *peers.Proxies // the proxies of other nodes
+	analyzer      *analyzer.Analyzer       // nil without the role analyzer
+	collector     *loads.Collector         // nil without the role collector
+	receiver      *loads.Receiver          // of OTLP; nil without the role collector or without an address
+	fleet         *loads.Fleet             // what it knows of the other nodes
+	members       *members                 // of services, if the node has the role collector without the role proxy
+	registrations *discovery.Registrations // of instances; nil without Kafka, and without the roles proxy and collector
+	notifier      *notifier.Notifier       // nil without the role analyzer, and without receivers of alerts
+	catalog       topic.Catalog
+	lock          *os.File // of the data directory, locked; nil without one
+	web           []*webServer
+	token         string         // token of the admin listener; empty: no token
+	proxies       *peers.Proxies // the proxies of other nodes
 
 	ready       chan struct{}
 	stopped     chan struct{}

@@ -32,7 +32,7 @@ func (a *App) newCollector() (err error) {
 		cluster = access
 	}
 	a.collector = loads.New(loads.Config{
-		Node: a.node, Services: a.services, Nodes: a.fleet.Nodes, Cluster: cluster, Sender: a.producer, Wall: time.Now, Log: a.o.Log,
+		Node: a.node, Services: a.services, Nodes: a.fleet.Nodes, Cluster: cluster, Logins: a.o.Document.Telemetry.ScrapeLogins, Sender: a.producer, Wall: time.Now, Log: a.o.Log,
 	})
 	return nil
 }
@@ -83,6 +83,7 @@ func (a *App) startCollector(acts *actors) {
 	if a.members != nil {
 		published = a.members.set
 		acts.start("discovery for load reports", a.members.run, nil)
+		acts.start("registrations", a.followRegistrations, nil)
 	}
 	acts.start("nodes with the role collector", func(ctx context.Context) error { return a.fleet.Run(ctx, published) }, nil)
 	acts.start("collector", a.asOwner(a.collector.Run), nil)

@@ -38,28 +38,27 @@ import (
 
 // dataPlane holds the parts of the role proxy.
 type dataPlane struct {
-	keeper        *keeper.Keeper
-	discovery     *discovery.Manager
-	registrations *discovery.Registrations // nil without Kafka
-	membership    sync.Mutex               // held while the instances of services change, in configurations and by discovery
-	signatures    sign.Once                // signatures of health-status
-	prober        *probe.Prober
-	dispatcher    *dispatch.Dispatcher
-	proxy         *proxy.Proxy
-	reporter      *reporter.Reporter   // nil without Kafka
-	shares        *shares.Sharer       // of rate limits; nil without Kafka
-	tracing       *tracing.Exporter    // nil: requests are not traced
-	logs          *tracing.LogExporter // nil: no collector gets the access log
-	trend         *trend.Trend
-	accessLog     *logFile        // nil: no access log, or stdout
-	accessLogs    *kafka.Producer // of topic access-logs; nil: the access log is not sent to Kafka
-	own           []Listen
-	certs         certificates
-	local         config.Local
-	shortage      *guard.Shortage
-	memory        *guard.Memory              // nil: its limit is unknown
-	facts         atomic.Pointer[kafka.Tail] // nil without Kafka
-	log           func(msg string, args ...any)
+	keeper     *keeper.Keeper
+	discovery  *discovery.Manager
+	membership sync.Mutex // held while the instances of services change, in configurations and by discovery
+	signatures sign.Once  // signatures of health-status
+	prober     *probe.Prober
+	dispatcher *dispatch.Dispatcher
+	proxy      *proxy.Proxy
+	reporter   *reporter.Reporter   // nil without Kafka
+	shares     *shares.Sharer       // of rate limits; nil without Kafka
+	tracing    *tracing.Exporter    // nil: requests are not traced
+	logs       *tracing.LogExporter // nil: no collector gets the access log
+	trend      *trend.Trend
+	accessLog  *logFile        // nil: no access log, or stdout
+	accessLogs *kafka.Producer // of topic access-logs; nil: the access log is not sent to Kafka
+	own        []Listen
+	certs      certificates
+	local      config.Local
+	shortage   *guard.Shortage
+	memory     *guard.Memory              // nil: its limit is unknown
+	facts      atomic.Pointer[kafka.Tail] // nil without Kafka
+	log        func(msg string, args ...any)
 }
 
 // These assertions check that the types implement the interfaces of other packages.
@@ -394,7 +393,7 @@ func (a *App) feedDataPlane(acts *actors) {
 	acts.start("keys of tokens", jwt.NewFetcher(a.data.dispatcher.KeySets, a.o.Log).Run, nil)
 	acts.start("probes", a.data.prober.Run, nil)
 	acts.start("discovery", a.data.discovery.Run, nil)
-	if a.data.registrations != nil {
+	if a.registrations != nil {
 		acts.start("registrations", a.followRegistrations, nil)
 	}
 }

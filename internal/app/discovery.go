@@ -24,8 +24,8 @@ func (a *App) newDiscovery(d *dataPlane) *discovery.Manager {
 		Node: a.o.Document.Discovery, Now: time.Now, Standings: standings(d.keeper), Own: (&ownAddresses{a: a, now: time.Now}).has, Changed: a.instancesChanged, Log: a.o.Log,
 	}
 	if a.o.Kafka {
-		d.registrations = discovery.NewRegistrations()
-		cfg.Registrations = d.registrations
+		a.registrations = discovery.NewRegistrations()
+		cfg.Registrations = a.registrations
 	}
 	if a.o.DataDir != "" {
 		cfg.Dir = filepath.Join(a.o.DataDir, "discovery")

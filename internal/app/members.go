@@ -27,8 +27,9 @@ func (a *App) newMembers() *members {
 	if a.o.DataDir != "" {
 		dir = filepath.Join(a.o.DataDir, "discovery")
 	}
+	a.registrations = discovery.NewRegistrations()
 	m.manager = discovery.New(discovery.Config{
-		Node: a.o.Document.Discovery, Dir: dir, Now: time.Now, Log: a.o.Log,
+		Node: a.o.Document.Discovery, Registrations: a.registrations, Dir: dir, Now: time.Now, Log: a.o.Log,
 		Standings: func(string) func(string) discovery.Standing { // this node sends them no requests
 			return func(string) discovery.Standing { return discovery.Working }
 		},
@@ -39,8 +40,7 @@ func (a *App) newMembers() *members {
 
 func (m *members) run(ctx context.Context) error { return m.manager.Run(ctx) }
 
-// set takes the services of a revision. Instances that register themselves report themselves too, so that source is left out. A
-// source that cannot run on this node is logged, and the others run.
+// set takes the services of a revision. A source that cannot run on this node is logged, and the others run.
 func (m *members) set(services []config.Service) {
 	services = slices.Clone(services)
 	for i := range services {
@@ -48,16 +48,11 @@ func (m *members) set(services []config.Service) {
 		if s.Discovery == nil {
 			continue
 		}
-		d := *s.Discovery
-		d.Kafka = nil
-		switch s.Discovery = &d; {
-		case s.LoadReports == nil, d.Most() == 0:
+		if s.LoadReports == nil {
 			s.Discovery = nil
-		default:
-			if err := m.manager.Check(services[i : i+1]); err != nil {
-				m.log.Error("load reports of instances that a source lists are not collected here", "error", err)
-				s.Discovery = nil
-			}
+		} else if err := m.manager.Check(services[i : i+1]); err != nil {
+			m.log.Error("load reports of instances that a source lists are not collected here", "error", err)
+			s.Discovery = nil
 		}
 	}
 	m.mu.Lock()

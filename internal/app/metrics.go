@@ -242,7 +242,7 @@ func sections() []section {
 		{"Authentication services", []*family{familyAuthRequests, familyAuthWaiting}},
 		{"Rate limits", []*family{familyLimited, familyLimitKeys, familyLimitEvicted, familyLimitShare, familyLimitShared}},
 		{"Services", []*family{familyServiceRequests, familyServiceErrors, familyServiceInFlight, familyServiceInstances, familyServiceEjections, familyServicePanic, familyServiceProbes, familyServiceLoads, familyServiceInsecure, familyServiceSessions, familyServiceLimit, familyServiceWaiting, familyServiceQueued, familyServiceRefused, familyServiceHidden}},
-		{"Capacity", []*family{familyCapacity, familyCapacityLoad, familyHeadroom, familyLowerBound, familyMayLose, familyRecommended, familyConfidence}},
+		{"Capacity", []*family{familyCapacity, familyCapacityLoad, familyHeadroom, familyLowerBound, familyMayLose, familyZoneLoss, familyRegionLoss, familyRecommended, familyConfidence}},
 		{"Instances", []*family{familyInstanceRequests, familyInstanceErrors, familyInstanceInFlight, familyInstanceIn, familyInstanceResponse}},
 		{"Clients", []*family{familyHeads, familyMalformed, familyConns, familyAccepted, familyRefused, familySessions, familyHeaders, familyFields, familyLoops, familyRedirects, familyCompressed, familyUncompressed}},
 		{"Connections to instances", []*family{familyDials, familyIdle, familyReuses, familyStale, familyResent, familyTolerant}},

@@ -16,6 +16,8 @@ var (
 	familyLowerBound   = gauge("smartlb_service_capacity_lower_bound", "1 while capacity, headroom and losses are lower bounds: the limit of an instance is unknown.", "service")
 	familyMayLose      = gauge("smartlb_service_capacity_survivable_losses", "Instances, the largest ones first, that the service may lose at its present load. No series: unknown.", "service")
 	familyRecommended  = gauge("smartlb_service_capacity_recommended_instances", "Instances for the present load at 80 % of their capacity. No series: unknown.", "service")
+	familyZoneLoss     = gauge("smartlb_service_capacity_survives_zone_loss", "1 if the service survives the loss of its largest zone at its present load, 0 if it does not. No series: unknown, or fewer than two zones.", "service")
+	familyRegionLoss   = gauge("smartlb_service_capacity_survives_region_loss", "1 if the service survives the loss of its largest region at its present load, 0 if it does not. No series: unknown, or fewer than two regions.", "service")
 	familyConfidence   = gauge("smartlb_service_capacity_confidence", "How far these numbers may be trusted: 0 unknown, 1 low, 2 medium, 3 high.", "service")
 )
 
@@ -38,9 +40,18 @@ func (c collector) capacity(s series) {
 		if n.Survives != nil && (*n.Survives > 0 || !n.AtLeast) {
 			s.put(familyMayLose, float64(*n.Survives), v.ID)
 		}
+		s.largest(familyZoneLoss, sum.Zones, v.ID)
+		s.largest(familyRegionLoss, sum.Regions, v.ID)
 		if n.Recommended != nil {
 			s.put(familyRecommended, float64(*n.Recommended), v.ID)
 		}
+	}
+}
+
+// largest sends whether a service survives the loss of its largest area, unless that is unknown.
+func (s series) largest(f *family, areas []capacity.Area, service string) {
+	if len(areas) > 0 && areas[0].Survives != capacity.Unknown {
+		s.flag(f, areas[0].Survives == capacity.Yes, service)
 	}
 }
 

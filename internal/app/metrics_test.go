@@ -111,7 +111,7 @@ func scraped(t *testing.T) string {
 }
 
 // Series that this test does not cause.
-var notScraped = []*family{familyOrder, familySkipped, familyDropped, familyGroupLag, familyGroupAlarm, familyCapacity, familyCapacityLoad, familyHeadroom, familyLowerBound, familyMayLose, familyRecommended}
+var notScraped = []*family{familyOrder, familySkipped, familyDropped, familyGroupLag, familyGroupAlarm, familyCapacity, familyCapacityLoad, familyHeadroom, familyLowerBound, familyMayLose, familyZoneLoss, familyRegionLoss, familyRecommended}
 
 func TestANodeExposesWhatThePageLists(t *testing.T) {
 	body := scraped(t)

@@ -16,7 +16,7 @@ const registrationPace = 250 * time.Millisecond
 
 // followRegistrations reads the messages of instances while a service permits them to register themselves.
 func (a *App) followRegistrations(ctx context.Context) error {
-	r := a.data.registrations
+	r := a.registrations
 	for backoff.Sleep(ctx, registrationPace) {
 		if reading := r.Wanted(); reading != 0 {
 			if err := a.readRegistrations(ctx, reading); err != nil {
@@ -29,7 +29,7 @@ func (a *App) followRegistrations(ctx context.Context) error {
 
 // readRegistrations reads the messages of the last minutes and those that follow, until they must be read again.
 func (a *App) readRegistrations(ctx context.Context, reading uint64) error {
-	r := a.data.registrations
+	r := a.registrations
 	var caughtUp atomic.Bool
 	tail, err := kafka.NewTail(a.kafka, kafka.TailConfig{
 		Topics: []string{event.TopicServiceMetrics, event.TopicHealthStatus}, From: kafka.FromAgo(discovery.RegistrationAge),
@@ -90,7 +90,7 @@ func (a *App) announced(r kafka.Record) {
 		of.Address = string(header)
 	}
 	of.Signed = a.kafka.Verify(r).SpeaksFor(of.Service)
-	if why := a.data.registrations.Observe(of, time.Now()); why != "" {
+	if why := a.registrations.Observe(of, time.Now()); why != "" {
 		a.kafka.Skips.Add(r, why, a.o.Log)
 	}
 }

@@ -31,8 +31,8 @@ var collectorBinary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// newCollector starts a collector.
-func newCollector(t *testing.T) *collector {
+// newCollector starts a collector. It passes metrics on to the URLs.
+func newCollector(t *testing.T, metrics ...string) *collector {
 	t.Helper()
 	path, err := collectorBinary()
 	if err != nil {
@@ -40,11 +40,15 @@ func newCollector(t *testing.T) *collector {
 	}
 	addr := porttest.Address(t)
 	c := &collector{t: t, url: "http://" + addr, out: filepath.Join(t.TempDir(), "lines")}
+	pipelines, exporters := "traces: {receivers: [otlp], exporters: [lines]}, logs: {receivers: [otlp], exporters: [lines]}", ""
+	for i, url := range metrics {
+		exporters += fmt.Sprintf(", otlp_http/%d: {endpoint: %q}", i, url)
+		pipelines += fmt.Sprintf(", metrics/%d: {receivers: [otlp], exporters: [otlp_http/%d]}", i, i)
+	}
 	config := mustWrite(t, fmt.Sprintf(`receivers: {otlp: {protocols: {http: {endpoint: %q}}}}
-exporters: {lines: {path: %q}}
-service:
-  pipelines: {traces: {receivers: [otlp], exporters: [lines]}, logs: {receivers: [otlp], exporters: [lines]}}
-`, addr, c.out))
+exporters: {lines: {path: %q}%s}
+service: {pipelines: {%s}}
+`, addr, c.out, exporters, pipelines))
 	cmd := exec.Command(path, "--config", "file:"+config)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log

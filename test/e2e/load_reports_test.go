@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -94,13 +95,14 @@ func TestLoadReports(t *testing.T) {
 	})
 
 	t.Run("OTLP", func(t *testing.T) {
-		p := start(t, true, "run", "--roles", "proxy,analyzer,collector", "--kafka", kafka, "--config-source", "file", "--config", exampleOf(t, "Metrics by OTLP", ":8080", "127.0.0.1:0", "10.0.1.1:8080", one, "10.0.1.2:8080", two), "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--otlp", "127.0.0.1:0")
+		p := start(t, true, "run", "--roles", "proxy,analyzer,collector", "--kafka", kafka, "--config-source", "file", "--config", exampleOf(t, "Metrics by OTLP", ":8080", "127.0.0.1:0", "10.0.1.1:8080", one, `10.0.1.2:8080"}`, two+"\"}\n      - {id: shop-3, address: \""+busy("30")+"\"}"), "--data", t.TempDir(), "--admin", "127.0.0.1:0", "--otlp", "127.0.0.1:0")
 		sender := filepath.Join(t.TempDir(), "otlp")
 		if out, err := exec.Command("go", "build", "-C", "../foreign/otlp", "-o", sender, ".").CombinedOutput(); err != nil {
 			t.Fatalf("building the sender: %v\n%s", err, out)
 		}
-		for _, args := range [][]string{{"grpc", "shop-1=98"}, {"delta", "shop-2=10", "stranger=5"}} {
-			cmd := exec.Command(sender, append([]string{"http://" + p.Address("otlp")}, args...)...)
+		receiver := "http://" + p.Address("otlp")
+		for _, args := range [][]string{{receiver, "grpc", "shop-1=98"}, {receiver, "delta", "shop-2=10", "stranger=5"}, {newCollector(t, receiver).url, "http", "shop-3=30"}} {
+			cmd := exec.Command(sender, args...)
 			cmd.Env = cleanEnv(t)
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
@@ -110,7 +112,7 @@ func TestLoadReports(t *testing.T) {
 		eventually(t, "a utilization of 98 % by OTLP halves the weight", func() bool {
 			return vetoed(t, p.Address("admin"), "shop-1") && !vetoed(t, p.Address("admin"), "shop-2")
 		})
-		for _, id := range []string{"shop-1", "shop-2"} {
+		for _, id := range []string{"shop-1", "shop-2", "shop-3"} { // the third one by way of an OpenTelemetry collector
 			rates := func(records []*kgo.Record) bool {
 				return slices.ContainsFunc(records, func(r *kgo.Record) bool {
 					m, err := event.DecodeServiceMetrics(r.Value)
@@ -142,7 +144,7 @@ func TestLoadReports(t *testing.T) {
 		}
 		// One service with all forms, and with an instance that a source lists. All instances are on one machine, so they share the agent and the stream of grpc-go.
 		file := exampleOf(t, "Page of Prometheus", ":8080", "127.0.0.1:0", "10.0.1.1:8080", one, "10.0.1.2:8080", two,
-			"interval: 5s", "interval: 1s\n        timeout: 1s", "    instances:", fmt.Sprintf("      agentCheck: {port: %s, interval: 1s}\n      orca: {outOfBand: {port: %s, interval: 1s}}\n    discovery: {file: {path: more.json}, allow: [127.0.0.0/8]}\n    instances:", port, streamPort),
+			"interval: 5s", "interval: 1s\n        timeout: 1s", "    instances:", fmt.Sprintf("      agentCheck: {port: %s, interval: 1s}\n      orca: {outOfBand: {port: %s, interval: 1s}}\n    discovery: {file: {path: more.json}, kafka: {ports: [1-65535]}, allow: [127.0.0.0/8]}\n    instances:", port, streamPort),
 			"services:", "discovery: {folder: \""+folder+"\"}\nservices:")
 		_ = exampleOf(t, "Agents of HAProxy", "port: 9777", "port: "+port)
 		p := start(t, true, "run", "--roles", "proxy,analyzer", "--kafka", kafka, "--config", file, "--data", t.TempDir(), "--admin", "127.0.0.1:0")
@@ -170,9 +172,11 @@ func TestLoadReports(t *testing.T) {
 		eventually(t, "drain drains one of three instances, which is what messages without a signature may", func() bool { return draining() == 1 })
 		say("ready 100%\n")
 		eventually(t, "ready ends it", func() bool { return draining() == 0 })
-		eventually(t, "the collector asks all instances, also the one that a source lists", func() bool {
+		fourth := busy("20")
+		eventually(t, "the collector asks all instances, also the one that a source lists and the one that registers itself", func() bool {
+			produce(t, kafka, "health-status", fmt.Sprintf(`{"timestamp":%q,"serviceId":"shop","instanceId":"shop-4","status":"HEALTHY","checkType":"SELF","address":%q}`, time.Now().UTC().Format(time.RFC3339), fourth))
 			_, body, _ := get(t, "http://"+c.Address("admin")+"/metrics")
-			return strings.Contains(body, `smartlb_collector_instances{kind="scrape"} 3`) && strings.Contains(body, `smartlb_collector_instances{kind="agent-check"} 3`)
+			return strings.Contains(body, `smartlb_collector_instances{kind="scrape"} 4`) && strings.Contains(body, `smartlb_collector_instances{kind="agent-check"} 4`)
 		})
 	})
 }

@@ -1,5 +1,5 @@
-// Command collector is an OpenTelemetry collector for tests: the receiver otlp, and an exporter lines that appends what
-// arrives to a file, a line of OTLP in JSON for each batch. It reports nothing about itself.
+// Command collector is an OpenTelemetry collector for tests: the receiver otlp, the exporter otlp_http, and an exporter lines
+// that appends what arrives to a file, a line of OTLP in JSON for each batch. It reports nothing about itself.
 //
 //	collector --config file:PATH
 package main
@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/exporter/otlphttpexporter"
 	"go.opentelemetry.io/collector/otelcol"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -24,13 +25,13 @@ import (
 )
 
 func main() {
-	receivers, exporters := otlpreceiver.NewFactory(), newFactory()
+	receivers, exporters, forward := otlpreceiver.NewFactory(), newFactory(), otlphttpexporter.NewFactory()
 	cmd := otelcol.NewCommand(otelcol.CollectorSettings{
 		BuildInfo: component.BuildInfo{Command: "collector", Version: "test"},
 		Factories: func() (otelcol.Factories, error) {
 			return otelcol.Factories{
 				Receivers: map[component.Type]receiver.Factory{receivers.Type(): receivers},
-				Exporters: map[component.Type]exporter.Factory{exporters.Type(): exporters},
+				Exporters: map[component.Type]exporter.Factory{exporters.Type(): exporters, forward.Type(): forward},
 				// The usual factory is otelconftelemetry. With what it imports, the build takes minutes.
 				Telemetry: telemetry.NewFactory(func() component.Config { return &struct{}{} }),
 			}, nil

@@ -14,7 +14,7 @@ func some[T any](v T) *T { return &v }
 func TestCapacityShowsUnknownNumbersAsUnknown(t *testing.T) {
 	known := api.Capacity{
 		Service: "shop", Text: "carries at least 1,240 more requests/s", Target: .8, Confidence: "medium", Reason: "a: seen", Load: some(760.0), Capacity: some(2500.0), Headroom: some(1240.0),
-		AtLeast: true, Serving: 4, Survives: some(1), Recommended: some(2), Zones: []api.ZoneLoss{{Zone: "eu-1a", Instances: 2, Survives: "no"}},
+		AtLeast: true, Serving: 4, Survives: some(1), Recommended: some(2), Zones: []api.ZoneLoss{{Zone: "eu-1a", Loss: api.Loss{Instances: 2, Rest: some(400.0), Survives: "no"}}}, Regions: []api.RegionLoss{{Region: "eu", Loss: api.Loss{Instances: 3, Survives: "unknown"}}},
 		Instances: []api.InstanceCapacity{
 			{ID: "a", Zone: "eu-1a", State: "in", Estimate: api.Estimate{Load: some(7.5), Rate: some(1000.0), Bound: "cpu", Confidence: "high", Reason: "seen"}},
 			{ID: "b", State: "in", Estimate: api.Estimate{Rate: some(500.0), Bound: "seen", Confidence: "low", Reason: "no limit was seen"}},
@@ -25,16 +25,16 @@ func TestCapacityShowsUnknownNumbersAsUnknown(t *testing.T) {
 	bound := api.Capacity{Service: "bound", Confidence: "low", AtLeast: true, Serving: 3, Survives: some(0)}
 	unknown := api.Capacity{Service: "new", Confidence: "none", Reason: "no instance has an estimate"}
 	want := [][]string{
-		{"shop", "760/s", ">= 2,500/s", ">= 1,240/s", ">= 1 of 4", "2", "medium", "a: seen"},
-		{"over", "100/s", "100/s", "-20/s", "0 of 1", "2", "high", ""},
-		{"bound", "unknown", "unknown", "unknown", "unknown", "unknown", "low", ""},
-		{"new", "unknown", "unknown", "unknown", "unknown", "unknown", "none", "no instance has an estimate"},
+		{"shop", "760/s", ">= 2,500/s", ">= 1,240/s", ">= 1 of 4", "zone eu-1a: no, region eu: unknown", "2", "medium", "a: seen"},
+		{"over", "100/s", "100/s", "-20/s", "0 of 1", "", "2", "high", ""},
+		{"bound", "unknown", "unknown", "unknown", "unknown", "", "unknown", "low", ""},
+		{"new", "unknown", "unknown", "unknown", "unknown", "", "unknown", "none", "no instance has an estimate"},
 	}
 	if d := cmp.Diff(want, capacityTable([]api.Capacity{known, over, bound, unknown}).Rows); d != "" {
 		t.Error(d)
 	}
 	one := oneCapacity(known)
-	if got, want := strings.Join(one.Above, "\n"), "shop: carries at least 1,240 more requests/s\nconfidence: medium (a: seen)\nsurvives the loss of zone eu-1a (2 instances): no\nneeds 2 instances for the present load at 80 % use"; got != want {
+	if got, want := strings.Join(one.Above, "\n"), "shop: carries at least 1,240 more requests/s\nconfidence: medium (a: seen)\nsurvives the loss of zone eu-1a (2 of 4 instances): no, the others carry at least 400/s\nsurvives the loss of region eu (3 of 4 instances): unknown\nneeds 2 instances for the present load at 80 % use"; got != want {
 		t.Errorf("got %s", got)
 	}
 	rows := [][]string{

@@ -46,24 +46,38 @@ type Capacity struct {
 	Serving     int                `json:"serving"`  // instances in rotation
 	Measured    int                `json:"measured"` // instances in rotation with an estimate
 	Survives    *int               `json:"survives"` // instances that may be lost at this load, the largest ones first
-	Zones       []ZoneLoss         `json:"zones"`    // empty: fewer than two zones
+	Zones       []ZoneLoss         `json:"zones"`    // the one whose loss leaves the least first; empty: fewer than two zones
+	Regions     []RegionLoss       `json:"regions"`  // as the zones
 	PerInstance *float64           `json:"perInstance"`
 	Recommended *int               `json:"recommended"` // instances for this load at the target
 	Instances   []InstanceCapacity `json:"instances"`
 }
 
-// ZoneLoss says whether a service survives the loss of a zone at the present load.
+// Loss says whether a service survives the loss of some of its instances at the present load.
+type Loss struct {
+	Instances int      `json:"instances"` // in rotation
+	Rest      *float64 `json:"rest"`      // requests per second that the others carry at the target
+	Survives  string   `json:"survives"`  // yes, no, unknown
+}
+
+// ZoneLoss is the loss of a zone.
 type ZoneLoss struct {
-	Zone      string `json:"zone"`
-	Instances int    `json:"instances"`
-	Survives  string `json:"survives"` // yes, no, unknown
+	Zone string `json:"zone"`
+	Loss
+}
+
+// RegionLoss is the loss of a region.
+type RegionLoss struct {
+	Region string `json:"region"`
+	Loss
 }
 
 // InstanceCapacity is what one instance carries.
 type InstanceCapacity struct {
-	ID    string `json:"id"`
-	Zone  string `json:"zone,omitempty"`
-	State string `json:"state"`
+	ID     string `json:"id"`
+	Zone   string `json:"zone,omitempty"`
+	Region string `json:"region,omitempty"`
+	State  string `json:"state"`
 	Estimate
 }
 
@@ -112,7 +126,7 @@ func sumOf(s Service, target float64) capacity.Summary {
 	for n := range s.Instances {
 		i := &s.Instances[n]
 		e := estimateOf(i)
-		one := capacity.Instance{ID: i.ID, Zone: i.Tags["zone"], Serves: i.State == "in" || i.State == "other-zone", Weight: i.Weight, Load: math.NaN()}
+		one := capacity.Instance{ID: i.ID, Zone: i.Tags["zone"], Region: i.Tags["region"], Serves: i.State == "in" || i.State == "other-zone", Weight: i.Weight, Load: math.NaN()}
 		one.Estimate.Reason, one.Estimate.Bound = e.Reason, e.Bound
 		one.Estimate.Confidence, _ = capacity.ParseConfidence(e.Confidence)
 		if e.Load != nil {
@@ -128,7 +142,7 @@ func sumOf(s Service, target float64) capacity.Summary {
 
 // Summarize returns what a service can carry at a target, without its instances.
 func Summarize(s Service, target float64) (Capacity, capacity.Summary) {
-	c, sum := Capacity{Service: s.ID, Target: target, Zones: []ZoneLoss{}, Instances: []InstanceCapacity{}}, sumOf(s, target)
+	c, sum := Capacity{Service: s.ID, Target: target, Zones: []ZoneLoss{}, Regions: []RegionLoss{}, Instances: []InstanceCapacity{}}, sumOf(s, target)
 	c.set(sum)
 	return c, sum
 }
@@ -141,9 +155,16 @@ func (c *Capacity) set(s capacity.Summary) {
 	if s.Survives >= 0 {
 		c.Survives = &s.Survives
 	}
-	for _, z := range s.Zones {
-		c.Zones = append(c.Zones, ZoneLoss{Zone: z.Name, Instances: z.Instances, Survives: z.Survives})
+	for _, a := range s.Zones {
+		c.Zones = append(c.Zones, ZoneLoss{Zone: a.Name, Loss: lossOf(a)})
 	}
+	for _, a := range s.Regions {
+		c.Regions = append(c.Regions, RegionLoss{Region: a.Name, Loss: lossOf(a)})
+	}
+}
+
+func lossOf(a capacity.Area) Loss {
+	return Loss{Instances: a.Instances, Rest: unlessZero(a.Rest), Survives: a.Survives}
 }
 
 func unlessNaN(v float64) *float64 {
@@ -178,7 +199,7 @@ func CapacityOf(services []Service, q CapacityQuery) ([]Capacity, error) {
 		c, _ := Summarize(v, q.Target)
 		for n := range v.Instances {
 			if i := &v.Instances[n]; !q.Brief {
-				c.Instances = append(c.Instances, InstanceCapacity{ID: i.ID, Zone: i.Tags["zone"], State: i.State, Estimate: estimateOf(i)})
+				c.Instances = append(c.Instances, InstanceCapacity{ID: i.ID, Zone: i.Tags["zone"], Region: i.Tags["region"], State: i.State, Estimate: estimateOf(i)})
 			}
 		}
 		out = append(out, c)

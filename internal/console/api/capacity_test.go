@@ -29,6 +29,7 @@ func TestCapacityOfServices(t *testing.T) {
 		{ID: "weights", Policy: "round_robin", Instances: []api.Instance{carrying("a", "a", 50, 100), carrying("b", "a", 50, 400)}},
 		{ID: "nothing", Policy: "adaptive", Instances: []api.Instance{bare("a")}},
 	}
+	services[0].Instances[0].Tags["region"], services[0].Instances[1].Tags["region"] = "eu", "us"
 	src := api.Sources{Capacity: func(_ context.Context, q api.CapacityQuery) ([]api.Capacity, error) {
 		return api.CapacityOf(services, q)
 	}}
@@ -48,7 +49,7 @@ func TestCapacityOfServices(t *testing.T) {
 		t.Fatalf("got %s", body)
 	}
 	for i, want := range []string{
-		"carries 220 more requests/s; survives the loss of 1 of 2 instances at the present load",
+		"carries 220 more requests/s; survives the loss of 1 of 2 instances at the present load; survives the loss of its largest zone (a); survives the loss of its largest region (eu)",
 		"carries at least 100 more requests/s; unknown whether it survives the loss of an instance",
 		"carries 60 more requests/s; does not survive the loss of an instance at the present load",
 		"headroom unknown: no instance has an estimate (the analyzer has no report about it); no requests, or no reports about them",
@@ -57,7 +58,8 @@ func TestCapacityOfServices(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", all[i].Service, all[i].Text, want)
 		}
 	}
-	if c := all[0]; len(c.Zones) != 2 || c.Zones[0] != (api.ZoneLoss{Zone: "a", Instances: 1, Survives: "yes"}) || *c.Recommended != 1 || *c.Headroom != 220 {
+	if c := all[0]; len(c.Zones) != 2 || c.Zones[0].Zone != "a" || c.Zones[0].Instances != 1 || *c.Zones[0].Rest != 160 || c.Zones[0].Survives != "yes" ||
+		len(c.Regions) != 2 || c.Regions[1].Region != "us" || c.Regions[1].Instances != 1 || *c.Regions[1].Rest != 160 || c.Regions[1].Survives != "yes" || c.Instances[1].Region != "us" || *c.Recommended != 1 || *c.Headroom != 220 {
 		t.Errorf("good: got %s", body)
 	}
 	if c := all[3]; c.Headroom != nil || c.Capacity != nil || c.Survives != nil || c.Recommended != nil || c.Confidence != "none" {

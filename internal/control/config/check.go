@@ -149,6 +149,7 @@ func (c *checker) node(n Node) {
 	}
 	c.tracing("telemetry.tracing", n.Telemetry.Tracing)
 	c.otlpReceiver("telemetry.otlp", n.Telemetry.OTLP)
+	c.scrapeLogins("telemetry.scrapeLogins", n.Telemetry.ScrapeLogins)
 	c.collector("telemetry.logs", n.Telemetry.Logs)
 }
 

@@ -176,6 +176,10 @@ type Telemetry struct {
 	Tracing        Tracing       `yaml:"tracing"`        // traces of requests, see docs/tracing.md; default off
 	Logs           Logs          `yaml:"logs"`           // the access log for an OpenTelemetry collector, see docs/tracing.md; default off
 	OTLP           OTLPReceiver  `yaml:"otlp"`           // receiver of metrics of instances, on nodes with the role collector, see docs/load-reports.md; default off
+
+	// logins at the pages of services with `services[].loadReports.scrape`, on nodes with the role collector, at most 1000. A
+	// login is sent inside TLS, or to this machine, only; default none
+	ScrapeLogins []ScrapeLogin `yaml:"scrapeLogins"`
 }
 
 // Traffic is the part that is published to all nodes.
@@ -361,7 +365,7 @@ type Connections struct {
 type ServiceTLS struct {
 	CA         string `yaml:"ca"`         // PEM file with the certificates of the authorities of the instances. A changed file is used within 2 s; default the authorities of the system
 	ServerName string `yaml:"serverName"` // name that the certificates of the instances must have; default the host of the instance's address
-	Cert       string `yaml:"cert"`       // PEM file with the certificate of the proxy for the instances, then its chain; default none
+	Cert       string `yaml:"cert"`       // PEM file with the certificate of the node for the instances, then its chain; default none
 	Key        string `yaml:"key"`        // PEM file with the private key of `cert`; default none
 	Insecure   bool   `yaml:"insecure"`   // accept every certificate. An attacker in the network can then read and change all traffic; default false
 }

@@ -35,18 +35,20 @@ type ORCA struct {
 	OutOfBand *OutOfBand `yaml:"outOfBand"` // stream of reports of each instance, read by the nodes with the role collector; default none
 }
 
-// OutOfBand configures the streams of the gRPC service xds.service.orca.v3.OpenRcaService, over HTTP/2 without TLS.
+// OutOfBand configures the streams of the gRPC service xds.service.orca.v3.OpenRcaService, over HTTP/2.
 type OutOfBand struct {
 	Port     int           `yaml:"port"`     // port of the gRPC service, 1 to 65535; default `services[].instances[].address`
 	Interval time.Duration `yaml:"interval"` // time between two reports that the instance is asked for, 1s to 1m. An instance may have a longer one; default 10s
+	TLS      *ReportTLS    `yaml:"tls"`      // encryption of the streams; default `services[].tls`
 }
 
-// Scrape configures the reading of pages in the text format of Prometheus, over plain HTTP.
+// Scrape configures the reading of pages in the text format of Prometheus.
 type Scrape struct {
 	Path     string        `yaml:"path"`     // path of the page, with a query if it needs one; default /metrics
 	Port     int           `yaml:"port"`     // port of the page, 1 to 65535; default `services[].instances[].address`
 	Interval time.Duration `yaml:"interval"` // time between two readings, 1s to 1m; default 5s
 	Timeout  time.Duration `yaml:"timeout"`  // longest time of a reading, more than 0s, at most the interval. With an interval below 2s the default is the interval; default 2s
+	TLS      *ReportTLS    `yaml:"tls"`      // encryption of the requests; default `services[].tls`
 	Metrics  ScrapeMetrics `yaml:"metrics"`  // which numbers of the page have which meaning, at least one; required
 }
 
@@ -112,12 +114,14 @@ func (l *LoadReports) fill(path string, given func(string) bool) {
 		orDefault(&l.ORCA.Strip, true, given(path+".orca.strip"))
 		if o := l.ORCA.OutOfBand; o != nil {
 			orDefault(&o.Interval, 10*time.Second, given(path+".orca.outOfBand.interval"))
+			o.TLS.fill(path+".orca.outOfBand.tls", given)
 		}
 	}
 	if s := l.Scrape; s != nil {
 		orDefault(&s.Path, "/metrics", given(path+".scrape.path"))
 		orDefault(&s.Interval, 5*time.Second, given(path+".scrape.interval"))
 		orDefault(&s.Timeout, min(2*time.Second, s.Interval), given(path+".scrape.timeout"))
+		s.TLS.fill(path+".scrape.tls", given)
 	}
 	if p := l.PodMetrics; p != nil {
 		orDefault(&p.Interval, 15*time.Second, given(path+".podMetrics.interval"))
@@ -173,11 +177,10 @@ func (c *checker) outOfBand(path string, s Service) {
 	c.collectorPort(path, s, o.Port, given)
 	switch {
 	case o.Port > 0:
-	case s.TLS != nil:
-		c.fail(path+".port", "missing: the stream has no TLS, which the ports of the instances have")
 	case !s.HTTP2():
 		c.fail(path+".port", "missing: the stream needs HTTP/2, which the ports of the instances do not speak; or set protocol: h2c")
 	}
+	c.reportTLS(path, s, o.Port, o.TLS)
 	c.collectorTimes(path, o.Interval, time.Nanosecond)
 }
 
@@ -190,9 +193,7 @@ func (c *checker) scrape(path string, s Service) {
 	}
 	_, given := c.at[path+".port"]
 	c.collectorPort(path, s, r.Port, given)
-	if s.TLS != nil && r.Port == 0 {
-		c.fail(path+".port", "missing: the page is read without TLS, which the ports of the instances have")
-	}
+	c.reportTLS(path, s, r.Port, r.TLS)
 	c.collectorTimes(path, r.Interval, r.Timeout)
 	c.scraped(path+".metrics", r.Metrics, promtext.ParseExpr)
 }

@@ -128,20 +128,72 @@ func TestExamplesOfLoadReportsAreValid(t *testing.T) {
 }
 
 func TestCollectorsNeedAPort(t *testing.T) {
-	for protocol, want := range map[string]string{"protocol: h2c": "", "protocol: h2, tls: {}": "outOfBand.port: missing: the stream has no TLS"} {
+	for protocol, want := range map[string]string{"protocol: h2c": "", "protocol: h2, tls: {}": "", "protocol: http1": "outOfBand.port: missing: the stream needs HTTP/2"} {
 		_, err := Check([]byte("services:\n  - {id: a, " + protocol + ", instances: [{id: i, address: 'h:1'}], loadReports: {orca: {outOfBand: {}}}}\n"))
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v", protocol, err)
 		}
 	}
-	_, err := Check([]byte("services:\n  - {id: a, tls: {}, instances: [{id: i, address: 'h:1'}], loadReports: {scrape: {metrics: {cpu: a}}}}\n"))
-	if err == nil || !strings.Contains(err.Error(), "scrape.port: missing: the page is read without TLS") {
-		t.Errorf("with TLS: %v", err)
+}
+
+// The collector uses the encryption of the service, or that of the kind of load reports.
+func TestEncryptionOfLoadReports(t *testing.T) {
+	const file, none = "&{CA:ca.pem ServerName: Cert: Key: Insecure:false}", "<nil>"
+	for _, tc := range []struct{ service, own, want string }{
+		{"{}", "", "&{CA: ServerName: Cert: Key: Insecure:false}"}, {"{ca: ca.pem}", "", file}, {"", "", none},
+		{"{}", "tls: {ca: ca.pem}, ", file}, {"{}", "tls: {enabled: false}, port: 9, ", none}, {"", "tls: {enabled: true, ca: ca.pem}, port: 9, ", file},
+		{"", "tls: {}, ", "port: missing: the ports of the instances have no TLS"},
+		{"{}", "tls: {enabled: false}, ", "port: missing: the ports of the instances have TLS"},
+		{"{}", "tls: {enabled: false, ca: ca.pem}, port: 9, ", "tls: with enabled: false, the other keys have no effect"},
+		{"{}", "tls: {cert: a}, ", "tls: cert and key: want both or none"},
+		{"{}", "tls: {ca: a, insecure: true}, ", "tls.insecure: accepts every certificate, so ca has no effect"},
+		{"{}", "tls: {serverName: 'a b'}, ", "tls.serverName: \"a b\": want a name without a port"},
+		{"{}", "tls: {enabled: maybe}, ", "tls.enabled: want true or false"},
+		{"{}", "tls: {authority: a}, ", "tls.authority: unknown key"},
+	} {
+		service := "protocol: h2c"
+		if tc.service != "" {
+			service = "protocol: h2, tls: " + tc.service
+		}
+		for path, reports := range map[string]string{"scrape": "{scrape: {%smetrics: {cpu: a}}}", "orca.outOfBand": "{orca: {outOfBand: {%sinterval: 1s}}}"} {
+			d, err := Check([]byte("services:\n  - {id: a, " + service + ", instances: [{id: i, address: 'h:1'}], loadReports: " + fmt.Sprintf(reports, tc.own) + "}\n"))
+			if err != nil {
+				if want := "loadReports." + path + "." + tc.want; !strings.Contains(err.Error(), want) {
+					t.Errorf("%+v: got %v, want %s", tc, err, want)
+				}
+				continue
+			}
+			got := ""
+			if s := d.Services[0]; path == "scrape" {
+				got = fmt.Sprintf("%+v", s.ScrapeTLS())
+			} else {
+				got = fmt.Sprintf("%+v", s.StreamTLS())
+			}
+			if got != tc.want {
+				t.Errorf("%+v, %s: got %s", tc, path, got)
+			}
+		}
 	}
-	for _, reports := range []string{"{scrape: {metrics: {cpu: a}}}", "{agentCheck: {port: 1}}"} {
-		_, err := Check([]byte("services:\n  - {id: a, instances: [{id: i, address: 'unix:/run/a'}], loadReports: " + reports + "}\n"))
-		if err == nil || !strings.Contains(err.Error(), "the instance i has a Unix socket") {
-			t.Errorf("%s: got %v", reports, err)
+}
+
+func TestMistakesInLoginsAtPagesAreNamed(t *testing.T) {
+	for logins, want := range map[string]string{
+		"[{service: a, user: u, password: '${env:P}'}, {service: b, bearerToken: '${file:/run/t}'}]": "",
+		"[{user: u, password: '${env:P}'}]":                                              "scrapeLogins[0].service: missing",
+		"[{service: a, bearerToken: '${env:P}'}, {service: a, bearerToken: '${env:P}'}]": "scrapeLogins[1].service: service \"a\" is already at telemetry.scrapeLogins[0].service",
+		"[{service: 'a b', bearerToken: '${env:P}'}]":                                    "scrapeLogins[0].service: \"a b\": want 1 to 128 letters",
+		"[{service: a}]":                       "scrapeLogins[0]: want user and password, or bearerToken",
+		"[{service: a, user: u}]":              "scrapeLogins[0]: user and password: want both",
+		"[{service: a, password: '${env:P}'}]": "scrapeLogins[0]: user and password: want both",
+		"[{service: a, user: u, password: '${env:P}', bearerToken: '${env:P}'}]": "scrapeLogins[0]: want user and password, or bearerToken, not both",
+		"[{service: a, bearerToken: abc}]":                                       "scrapeLogins[0].bearerToken: a secret is not written here",
+		"[{service: a, user: u, password: abc}]":                                 "scrapeLogins[0].password: a secret is not written here",
+		"[{service: a, user: 'u:v', password: '${env:P}'}]":                      "scrapeLogins[0].user: want at most 256 bytes without a colon",
+		"[" + strings.Repeat("{service: a},", 1001) + "]":                        "scrapeLogins: 1001 logins are more than 1000",
+	} {
+		_, err := Parse([]byte("telemetry: {scrapeLogins: " + logins + "}\n"))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), "telemetry."+want)) {
+			t.Errorf("%.200s: got %.300v, want %q", logins, err, want)
 		}
 	}
 }

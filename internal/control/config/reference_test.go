@@ -239,10 +239,10 @@ func spoiled() Mistakes {
 	var d Document
 	lengthen(reflect.ValueOf(&d).Elem())
 	spoil(reflect.ValueOf(&d).Elem())
-	c := checker{}
-	c.node(d.Node)
-	c.traffic(d.Traffic)
-	return c.mistakes
+	node, traffic := checker{}, checker{} // the number of mistakes of one checker is limited
+	node.node(d.Node)
+	traffic.traffic(d.Traffic)
+	return append(node.mistakes, traffic.mistakes...)
 }
 
 // formats returns the formats of texts that the checks tell by their mistakes.

@@ -23,6 +23,7 @@ const (
 type Instance struct {
 	ID       string
 	Zone     string  // empty: unknown
+	Region   string  // empty: unknown
 	Serves   bool    // it may get requests
 	Weight   float64 // of a service whose policy gives each instance a share by weight
 	Load     float64 // requests per second from all proxies; NaN: unknown
@@ -42,11 +43,12 @@ const (
 	Unknown = "unknown"
 )
 
-// Zone says whether a service survives the loss of a zone at the present load.
-type Zone struct {
+// Area is a zone or a region of a service.
+type Area struct {
 	Name      string
-	Instances int // that serve
-	Survives  string
+	Instances int     // that serve
+	Rest      float64 // requests per second that the other instances carry at the target; 0: unknown
+	Survives  string  // whether they carry the present load
 }
 
 // Summary is what a service can carry. Rates are requests per second.
@@ -62,7 +64,8 @@ type Summary struct {
 	AtLeast   bool    // capacity, usable, headroom and survives are lower bounds
 	Headroom  float64 // usable less load, below 0: overload; NaN: unknown
 	Survives  int     // instances that may be lost, the largest ones first; -1: unknown
-	Zones     []Zone  // by name; nil if there are fewer than two
+	Zones     []Area  // the one whose loss leaves the least first; nil if there are fewer than two
+	Regions   []Area  // as the zones
 	PerOne    float64 // usable of one instance on average; 0: unknown
 	Recommend int     // instances for the present load at the target; 0: unknown
 
@@ -102,7 +105,8 @@ func Sum(all []Instance, o Options) Summary {
 	s.headroom()
 	if s.Usable > 0 && !math.IsNaN(s.Load) {
 		s.survives(measured, o)
-		s.zones(all, measured, o)
+		s.Zones = s.areas(all, measured, o, func(i Instance) string { return i.Zone })
+		s.Regions = s.areas(all, measured, o, func(i Instance) string { return i.Region })
 		s.recommend(measured, o)
 	}
 	s.reason(all, measured)
@@ -117,21 +121,43 @@ func usable(i Instance, target float64) float64 {
 	return target * i.Estimate.Rate
 }
 
+// group is what some instances carry together.
+type group struct {
+	instances     int
+	sum, weights  float64
+	leastByWeight float64 // of one unit of weight, of the instance that has the least; +Inf: none has a weight
+}
+
+func (g group) plus(o group) group {
+	return group{g.instances + o.instances, g.sum + o.sum, g.weights + o.weights, min(g.leastByWeight, o.leastByWeight)}
+}
+
+var noGroup = group{leastByWeight: math.Inf(1)}
+
+func groupOf(i Instance, o Options) group {
+	u := usable(i, o.Target)
+	out := group{instances: 1, sum: u, leastByWeight: math.Inf(1)}
+	if i.Weight > 0 {
+		out.weights, out.leastByWeight = i.Weight, u/i.Weight
+	}
+	return out
+}
+
+// total returns the requests per second.
+func (g group) total(o Options) float64 {
+	if o.Weights && g.weights > 0 {
+		return g.leastByWeight * g.weights
+	}
+	return g.sum
+}
+
 // total returns what instances carry together at a target.
 func total(list []Instance, o Options) float64 {
-	sum, weights, least := 0.0, 0.0, math.Inf(1)
+	all := noGroup
 	for _, i := range list {
-		u := usable(i, o.Target)
-		sum += u
-		if i.Weight > 0 {
-			weights += i.Weight
-			least = min(least, u/i.Weight)
-		}
+		all = all.plus(groupOf(i, o))
 	}
-	if o.Weights && weights > 0 {
-		return least * weights
-	}
-	return sum
+	return all.total(o)
 }
 
 func (s *Summary) capacity(measured []Instance, o Options) {
@@ -215,30 +241,50 @@ func weight(list []Instance) (sum float64) {
 	return max(sum, math.SmallestNonzeroFloat64)
 }
 
-func (s *Summary) zones(all, measured []Instance, o Options) {
-	serving := map[string]int{}
+// areas returns the zones or the regions of a service: of gives that of an instance. It takes n log n steps: instances that
+// register themselves may each name another area.
+func (s *Summary) areas(all, measured []Instance, o Options, of func(Instance) string) (out []Area) {
+	serving, groups := map[string]int{}, map[string]group{}
 	for _, i := range all {
 		if i.Serves {
-			serving[i.Zone]++
+			serving[of(i)]++
 		}
 	}
 	if len(serving) < 2 {
-		return
+		return nil
 	}
-	for _, name := range slices.Sorted(maps.Keys(serving)) {
+	names := slices.Sorted(maps.Keys(serving))
+	for _, name := range names {
+		groups[name] = noGroup
+	}
+	for _, i := range measured {
+		groups[of(i)] = groups[of(i)].plus(groupOf(i, o))
+	}
+	after := make([]group, len(names)+1) // what the areas from each one on carry
+	after[len(names)] = noGroup
+	for n := len(names) - 1; n >= 0; n-- {
+		after[n] = after[n+1].plus(groups[names[n]])
+	}
+	before := noGroup
+	for n, name := range names {
+		rest := before.plus(after[n+1])
+		before = before.plus(groups[name])
 		if name == "" {
 			continue
 		}
-		rest := slices.DeleteFunc(slices.Clone(measured), func(i Instance) bool { return i.Zone == name })
-		z := Zone{Name: name, Instances: serving[name], Survives: No}
+		a := Area{Name: name, Instances: serving[name], Survives: No, Rest: rest.total(o)}
 		switch {
-		case len(rest) > 0 && total(rest, o) >= s.Load:
-			z.Survives = Yes
+		case rest.instances > 0 && a.Rest >= s.Load:
+			a.Survives = Yes
 		case s.AtLeast:
-			z.Survives = Unknown
+			a.Survives = Unknown
 		}
-		s.Zones = append(s.Zones, z)
+		out = append(out, a)
 	}
+	slices.SortFunc(out, func(a, b Area) int {
+		return cmp.Or(cmp.Compare(a.Rest, b.Rest), cmp.Compare(b.Instances, a.Instances), cmp.Compare(a.Name, b.Name))
+	})
+	return out
 }
 
 // recommend computes the number of instances from those whose limit is known: what an instance merely carried so far
@@ -308,7 +354,19 @@ func (s Summary) Text() string {
 	default:
 		text += fmt.Sprintf("; survives the loss of %s%d of %d instances at the present load", least, s.Survives, s.Serving)
 	}
-	return text
+	if s.Headroom < 0 {
+		return text
+	}
+	return text + loss("zone", s.Zones) + loss("region", s.Regions)
+}
+
+// loss says whether a service survives the loss of its largest area.
+func loss(kind string, areas []Area) string {
+	if len(areas) == 0 {
+		return ""
+	}
+	verdict := map[string]string{Yes: "survives", No: "does not survive", Unknown: "unknown whether it survives"}[areas[0].Survives]
+	return fmt.Sprintf("; %s the loss of its largest %s (%s)", verdict, kind, areas[0].Name)
 }
 
 // Number writes a rate for people: 1,240 or 0.4.

@@ -2,6 +2,8 @@ package capacity
 
 import (
 	"math"
+	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -55,16 +57,40 @@ func TestASummaryInOneSentence(t *testing.T) {
 	}
 }
 
-func TestTheLossOfAZone(t *testing.T) {
-	all := append(many(4, found(100, 40, "a")), many(2, found(100, 40, "b"))...)
-	s := Sum(all, Options{Target: DefaultTarget})
-	want := []Zone{{"a", 4, No}, {"b", 2, Yes}}
-	if len(s.Zones) != 2 || s.Zones[0] != want[0] || s.Zones[1] != want[1] {
-		t.Errorf("got %v, want %v", s.Zones, want)
+// A service in two regions with three zones. The area whose loss leaves the least comes first, whatever its name and number
+// of instances.
+func TestTheLossOfAZoneAndOfARegion(t *testing.T) {
+	in := func(n int, rate float64, zone, region string) []Instance {
+		i := found(rate, 40, zone)
+		i.Region = region
+		return many(n, i)
 	}
-	all[5].Estimate = Estimate{}
-	if s = Sum(all, Options{Target: DefaultTarget}); s.Zones[0].Survives != Unknown {
-		t.Errorf("with an instance without an estimate, got %v", s.Zones)
+	all := slices.Concat(in(2, 100, "b", "eu"), in(2, 100, "c", "us"), in(3, 100, "z", "eu"), in(1, 10, "", ""))
+	s := Sum(all, Options{Target: DefaultTarget})
+	if want := []Area{{"z", 3, 328, Yes}, {"b", 2, 408, Yes}, {"c", 2, 408, Yes}}; !slices.Equal(s.Zones, want) {
+		t.Errorf("zones: got %v, want %v", s.Zones, want)
+	}
+	if want := []Area{{"eu", 5, 168, No}, {"us", 2, 408, Yes}}; !slices.Equal(s.Regions, want) {
+		t.Errorf("regions: got %v, want %v", s.Regions, want)
+	}
+	want := "carries 248 more requests/s; survives the loss of 3 of 8 instances at the present load; survives the loss of its largest zone (z); does not survive the loss of its largest region (eu)"
+	if s.Text() != want {
+		t.Errorf("got %q, want %q", s.Text(), want)
+	}
+	all[3].Estimate = Estimate{}
+	if s = Sum(all, Options{Target: DefaultTarget}); s.Regions[0].Survives != Unknown || !strings.HasSuffix(s.Text(), "; unknown whether it survives the loss of its largest region (eu)") {
+		t.Errorf("with an instance without an estimate, got %v, %s", s.Regions, s.Text())
+	}
+	small := Sum(slices.Concat(in(1, 500, "big", "r"), in(3, 100, "many", "r")), Options{Target: DefaultTarget})
+	if small.Zones[0].Name != "big" || small.Regions != nil || strings.Contains(small.Text(), "region") {
+		t.Errorf("one large instance, one region: %+v, %s", small, small.Text())
+	}
+	by := Sum(slices.Concat(in(2, 100, "slow", ""), in(2, 400, "fast", "")), Options{Target: DefaultTarget, Weights: true})
+	if want := []Area{{"fast", 2, 160, Yes}, {"slow", 2, 640, Yes}}; !slices.Equal(by.Zones, want) {
+		t.Errorf("by weight: got %v, want %v", by.Zones, want)
+	}
+	if over := Sum(slices.Concat(in(2, 45, "a", ""), in(2, 45, "b", "")), Options{Target: DefaultTarget}); over.Zones[0].Survives != No || strings.Contains(over.Text(), "zone") {
+		t.Errorf("overload: %+v, %s", over, over.Text())
 	}
 }
 
@@ -73,7 +99,7 @@ func drawInstances(t *rapid.T) []Instance {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Instance {
 		bound := rapid.SampledFrom([]string{"", ByCPU, BySeen, ByLatency}).Draw(t, "bound")
 		i := Instance{
-			Zone: rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "zone"), Serves: rapid.Bool().Draw(t, "serves"),
+			Zone: rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "zone"), Region: rapid.SampledFrom([]string{"", "eu", "us"}).Draw(t, "region"), Serves: rapid.Bool().Draw(t, "serves"),
 			Weight: rapid.Float64Range(0, 4).Draw(t, "weight"), Load: wild.Draw(t, "load"),
 		}
 		if bound != "" {
@@ -95,6 +121,11 @@ func TestASummaryNeverPromisesWhatIsNotThere(t *testing.T) {
 			}
 		}
 		const small = 1e-6
+		for _, a := range slices.Concat(s.Zones, s.Regions) {
+			if !o.Weights && a.Rest > s.Usable*(1+small) || a.Survives == Yes && a.Rest < s.Load {
+				t.Fatalf("the rest is more than all, or carries too little: %+v", s)
+			}
+		}
 		switch {
 		case s.Capacity > sum*(1+small), s.Usable > s.Capacity*(1+small):
 			t.Fatalf("more than the sum of the instances, %v: %+v", sum, s)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/base/promtext"
 	"github.com/smartlb/smartlb/internal/control/config"
+	"github.com/smartlb/smartlb/internal/dataplane/certs"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
@@ -32,6 +33,7 @@ type Config struct {
 	Services func() []config.Service // of the current configuration
 	Nodes    func() []string         // called by Run only: ids of the live nodes with the role collector; nil result: not known yet, nothing is asked
 	Cluster  Cluster                 // nil: there is none, and metrics of pods are not read
+	Logins   []config.ScrapeLogin    // at the pages of services
 	Sender   Sender
 	Wall     func() time.Time
 	Log      *slog.Logger
@@ -84,12 +86,16 @@ type target struct {
 	stream                     config.OutOfBand
 	pods                       config.PodMetrics
 	namespace                  string // of pods
+	secure                     bool   // with TLS
+	tls                        certs.ClientConfig
 }
 
 // Collector asks the instances that this node owns. Make it with New.
 type Collector struct {
 	cfg    Config
-	client *http.Client
+	plain  *http.Client
+	secure secured
+	logins map[string]config.ScrapeLogin // by service
 	slots  chan struct{}
 	counts [NumKinds][NumResults]atomic.Uint64
 	asked  [NumKinds]atomic.Int64
@@ -103,15 +109,12 @@ type Stats struct {
 
 // New returns a collector that works while Run runs.
 func New(cfg Config) *Collector {
-	return &Collector{cfg: cfg, slots: make(chan struct{}, maxConcurrent), client: &http.Client{
-		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, "tcp", addr)
-			},
-			MaxIdleConnsPerHost: 1, IdleConnTimeout: 2 * time.Minute, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // a target must not choose another
-	}}
+	c := &Collector{cfg: cfg, slots: make(chan struct{}, maxConcurrent), plain: newClient(nil), logins: map[string]config.ScrapeLogin{}}
+	c.secure = secured{now: cfg.Wall, log: cfg.Log, all: map[certs.ClientConfig]*securedBy{}}
+	for _, l := range cfg.Logins {
+		c.logins[l.Service] = l
+	}
+	return c
 }
 
 // Stats returns the counts.
@@ -129,7 +132,8 @@ func (c *Collector) Stats() (s Stats) {
 func (c *Collector) Run(ctx context.Context) error {
 	running := map[target]context.CancelFunc{}
 	var all sync.WaitGroup
-	defer c.client.CloseIdleConnections()
+	defer c.plain.CloseIdleConnections()
+	defer c.secure.keep(nil)
 	defer all.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -154,6 +158,7 @@ func (c *Collector) Run(ctx context.Context) error {
 				}
 			}
 		}
+		c.secure.keep(own)
 		select {
 		case <-ctx.Done():
 			for _, stop := range running {
@@ -186,10 +191,16 @@ func (c *Collector) own() map[target]bool {
 				continue
 			}
 			if l.Scrape != nil {
-				out[target{service: s.ID, instance: in.ID, address: withPort(in.Address, l.Scrape.Port), kind: Scrape, scrape: *l.Scrape}] = true
+				t := target{service: s.ID, instance: in.ID, address: withPort(in.Address, l.Scrape.Port), kind: Scrape, scrape: *l.Scrape}
+				t.scrape.TLS = nil // a pointer would make equal targets different
+				t.encrypt(s.ScrapeTLS(), "http/1.1")
+				out[t] = true
 			}
 			if streams != nil {
-				out[target{service: s.ID, instance: in.ID, address: withPort(in.Address, streams.Port), kind: Stream, stream: *streams}] = true
+				t := target{service: s.ID, instance: in.ID, address: withPort(in.Address, streams.Port), kind: Stream, stream: *streams}
+				t.stream.TLS = nil
+				t.encrypt(s.StreamTLS(), "h2")
+				out[t] = true
 			}
 			if l.AgentCheck != nil {
 				out[target{service: s.ID, instance: in.ID, address: withPort(in.Address, l.AgentCheck.Port), kind: AgentCheck, agent: *l.AgentCheck}] = true
@@ -295,7 +306,7 @@ func (c *Collector) scrapeQuestion(t target) (func(context.Context) (Result, err
 	}
 	exprs := s.wanted()
 	return func(ctx context.Context) (Result, error) {
-		values, result, err := c.page(ctx, "http://"+t.address+t.scrape.Path, exprs)
+		values, result, err := c.page(ctx, t, exprs)
 		if err != nil {
 			return result, err
 		}
@@ -337,19 +348,34 @@ func (c *Collector) podQuestion(t target) func(context.Context) (Result, error) 
 }
 
 // page reads the numbers of a page.
-func (c *Collector) page(ctx context.Context, url string, exprs []promtext.Expr) ([]promtext.Value, Result, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func (c *Collector) page(ctx context.Context, t target, exprs []promtext.Expr) ([]promtext.Value, Result, error) {
+	client, scheme := c.plain, "http://"
+	if t.secure {
+		by, err := c.secure.by(t.tls)
+		if err != nil {
+			return nil, Unreachable, err
+		}
+		client, scheme = by.client, "https://"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+t.address+t.scrape.Path, nil)
 	if err != nil {
 		return nil, Invalid, err
 	}
+	if err := c.logIn(req, t); err != nil {
+		return nil, Unreachable, err
+	}
 	req.Header.Set("Accept", "text/plain;version=0.0.4")
 	req.Header.Set("User-Agent", "smartlb")
-	res, err := c.client.Do(req)
+	res, err := client.Do(req)
 	if err != nil {
 		return nil, Unreachable, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != http.StatusOK {
+	switch res.StatusCode {
+	case http.StatusOK:
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return nil, Invalid, fmt.Errorf("status %d: is the login of the service in telemetry.scrapeLogins right?", res.StatusCode)
+	default:
 		return nil, Invalid, fmt.Errorf("status %d", res.StatusCode)
 	}
 	values, err := promtext.Read(res.Body, exprs)

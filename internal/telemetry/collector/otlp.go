@@ -3,6 +3,7 @@ package collector
 import (
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ const (
 	perReport    = time.Second     // time for one more of them
 	refresh      = time.Second     // how often the configuration is read
 	forgetAfter  = maxGap + maxAge // silence of an instance
+	remembered   = 16              // readings of an instance with requests, so that what is sent twice and late counts once
 )
 
 // ReportResult is what became of the metrics of an instance in one request.
@@ -31,15 +33,16 @@ const (
 	ReportPublished  ReportResult = iota // a message was queued
 	ReportEmpty                          // none of the named metrics is there, or only the first values of counters
 	ReportUnknown                        // the service does not use OTLP, or has no such instance
-	ReportOld                            // too old, too far in the future, or not newer than the report before
+	ReportOld                            // too old, too far in the future, or with growth from before the readings that are remembered
 	ReportLimited                        // more reports than one per second, or too many instances
 	ReportInvalid                        // a number is larger than a message can have
 	ReportNotQueued                      // the queue of the producer is full
+	ReportLate                           // overtaken by a newer report: its growth counts, its other numbers have no use any more
 	NumReportResults = int(iota)
 )
 
 func (r ReportResult) String() string {
-	return [NumReportResults]string{"published", "empty", "unknown", "old", "limited", "invalid", "not-queued"}[r]
+	return [NumReportResults]string{"published", "empty", "unknown", "old", "limited", "invalid", "not-queued", "late"}[r]
 }
 
 // mapping is a service that uses metrics by OTLP.
@@ -84,7 +87,9 @@ type received struct {
 	otlp    config.OTLP
 	totals  [config.NumScraped]float64 // of growth
 	newest  uint64
-	counted uint64 // of the latest reading with requests
+	counted uint64             // of the latest reading with requests
+	began   uint64             // of the first one
+	recent  [remembered]uint64 // of the latest ones, in no order
 	tokens  float64
 	filled  time.Time // when tokens were computed
 }
@@ -109,7 +114,7 @@ type outcome struct {
 
 func (o *outcome) note(r ReportResult, points int, reason string) {
 	o.results[r]++
-	if r == ReportPublished || r == ReportEmpty {
+	if r == ReportPublished || r == ReportEmpty || r == ReportLate {
 		return
 	}
 	o.rejected += points
@@ -202,18 +207,54 @@ func (r *reports) measure(in *reading, now time.Time) (m event.Metrics, result R
 	if was.otlp != in.of.otlp { // the names mean other metrics now
 		*was = received{otlp: in.of.otlp, tokens: was.tokens, filled: was.filled}
 	}
-	if in.newest < was.newest {
-		return m, ReportOld, fmt.Sprintf("the metrics of the instance %.80q are older than those before", in.instance)
+	late := in.newest < was.newest
+	if in.counted < was.counted && !was.grow(in) {
+		return m, ReportOld, fmt.Sprintf("the metrics of the instance %.80q are older than its latest %d reports", in.instance, remembered)
 	}
-	was.newest = in.newest
-	if m = was.metrics(in); m == (event.Metrics{}) {
-		return m, ReportEmpty, ""
+	m = was.metrics(in)
+	was.newest = max(was.newest, in.newest)
+	switch {
+	case m != (event.Metrics{}):
+		return m, ReportPublished, ""
+	case late: // senders have several requests in progress, so that one may overtake another; that is no error of theirs
+		return m, ReportLate, ""
 	}
-	return m, ReportPublished, ""
+	return m, ReportEmpty, ""
+}
+
+// grow adds the growth of a reading that a newer one overtook; the next rate has it. It returns false if it is not known whether
+// the growth was added before.
+func (was *received) grow(in *reading) bool {
+	requests, errors := in.deltas[2*config.ScrapedRequests], in.deltas[2*config.ScrapedErrors]
+	switch {
+	case !requests.Known && !errors.Known, in.counted <= was.began, slices.Contains(was.recent[:], in.counted):
+		return true
+	case in.counted < slices.Min(was.recent[:]):
+		return false
+	}
+	was.totals[config.ScrapedRequests] += requests.V
+	was.totals[config.ScrapedErrors] += errors.V
+	was.remember(in.counted)
+	return true
+}
+
+// remember notes the time of a reading with requests, in the place of the oldest one.
+func (was *received) remember(counted uint64) {
+	if was.began == 0 {
+		was.began = counted
+	}
+	oldest := &was.recent[0]
+	for i := range was.recent {
+		if was.recent[i] < *oldest {
+			oldest = &was.recent[i]
+		}
+	}
+	*oldest = counted
 }
 
 // metrics returns the numbers of a reading. Growth is added to the totals of the instance. Rates are of the time since the
-// reading before with requests. Counters that began after that have no rate: the instance began anew.
+// reading before with requests. Counters that began after that have no rate: the instance began anew. Of a reading that a newer
+// one overtook, only requests that are newer count.
 func (was *received) metrics(in *reading) event.Metrics {
 	var v [config.NumScraped]promtext.Value
 	again := in.counted <= was.counted // it was sent twice, or has no requests
@@ -227,6 +268,8 @@ func (was *received) metrics(in *reading) event.Metrics {
 				was.totals[i] += grown.V
 				of = promtext.Value{V: of.V + was.totals[i], Known: true}
 			}
+		} else if in.newest < was.newest {
+			continue
 		}
 		if in.of.known[i] {
 			v[i] = in.of.exprs[i].Value(of, by)
@@ -245,6 +288,7 @@ func (was *received) metrics(in *reading) event.Metrics {
 		was.requests, was.errors = promtext.Value{}, promtext.Value{}
 	}
 	was.counted = in.counted
+	was.remember(in.counted)
 	return was.measure(v, time.Unix(0, int64(in.counted)))
 }
 

@@ -3,9 +3,11 @@ package collector
 import (
 	"context"
 	"errors"
+	"net"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -47,10 +49,22 @@ func streamRequest(interval time.Duration) message {
 
 // stream reads the reports of an instance until ctx ends or the stream breaks, and calls each with each report or what is
 // wrong with it.
-func stream(ctx context.Context, t target, each func(orca.Report, error)) error {
+func (c *Collector) stream(ctx context.Context, t target, each func(orca.Report, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	conn, err := grpc.NewClient("passthrough:///"+t.address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(), grpc.WithDisableServiceConfig(),
+	transport := insecure.NewCredentials()
+	if t.secure {
+		by, err := c.secure.by(t.tls)
+		if err != nil {
+			return err
+		}
+		host, _, err := net.SplitHostPort(t.address)
+		if err != nil {
+			return err
+		}
+		transport = credentials.NewTLS(by.files.TLS(host))
+	}
+	conn, err := grpc.NewClient("passthrough:///"+t.address, grpc.WithTransportCredentials(transport), grpc.WithNoProxy(), grpc.WithDisableServiceConfig(),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(byteCodec{}), grpc.MaxCallRecvMsgSize(orca.MaxBytes)))
 	if err != nil {
 		return err
@@ -97,7 +111,7 @@ func (c *Collector) follow(ctx context.Context, t target) {
 			return
 		case <-timer.C:
 		}
-		err := stream(ctx, t, func(r orca.Report, err error) {
+		err := c.stream(ctx, t, func(r orca.Report, err error) {
 			now := c.cfg.Wall()
 			if err == nil && now.Sub(last) < t.stream.Interval/2 { // faster than asked for
 				return

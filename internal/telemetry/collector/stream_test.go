@@ -18,13 +18,13 @@ import (
 )
 
 // reporting serves streams of reports: handle sends the messages of each stream.
-func reporting(t *testing.T, handle func(send func(message) error, done <-chan struct{}) error) (address string) {
+func reporting(t *testing.T, handle func(send func(message) error, done <-chan struct{}) error, options ...grpc.ServerOption) (address string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := grpc.NewServer(grpc.ForceServerCodec(byteCodec{}))
+	s := grpc.NewServer(append(options, grpc.ForceServerCodec(byteCodec{}))...)
 	s.RegisterService(&grpc.ServiceDesc{ServiceName: "xds.service.orca.v3.OpenRcaService", HandlerType: (*any)(nil), Streams: []grpc.StreamDesc{{
 		StreamName: "StreamCoreMetrics", ServerStreams: true,
 		Handler: func(_ any, stream grpc.ServerStream) error {
@@ -97,7 +97,7 @@ func TestASilentStreamEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- stream(ctx, target{address: address, stream: config.OutOfBand{Interval: 25 * time.Millisecond}}, nil)
+		ended <- new(Collector).stream(ctx, target{address: address, stream: config.OutOfBand{Interval: 25 * time.Millisecond}}, nil)
 	}()
 	<-begun
 	cancel()

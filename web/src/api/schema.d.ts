@@ -1614,12 +1614,28 @@ export interface components {
             measured: number;
             /** @description Instances that may be lost at this load, the largest ones first */
             survives: number | null;
-            /** @description Empty: fewer than two zones */
+            /** @description The zone whose loss leaves the least first; empty: fewer than two zones */
             zones: {
                 zone: string;
+                /** @description In rotation */
                 instances: number;
+                /** @description What the other instances carry at the target; a lower bound with atLeast */
+                rest: number | null;
                 /**
                  * @description Whether the service survives the loss of this zone at this load
+                 * @enum {unknown}
+                 */
+                survives: "yes" | "no" | "unknown";
+            }[];
+            /** @description The region whose loss leaves the least first; empty: fewer than two regions */
+            regions: {
+                region: string;
+                /** @description In rotation */
+                instances: number;
+                /** @description What the other instances carry at the target; a lower bound with atLeast */
+                rest: number | null;
+                /**
+                 * @description Whether the service survives the loss of this region at this load
                  * @enum {unknown}
                  */
                 survives: "yes" | "no" | "unknown";
@@ -1631,6 +1647,7 @@ export interface components {
             instances: {
                 id: string;
                 zone?: string;
+                region?: string;
                 state: string;
                 load: number | null;
                 rate: number | null;

@@ -69,6 +69,9 @@ function One({ c }: { c: Capacity }) {
         {c.zones.map((z) => (
           <Fact key={z.zone} name={`Survives the loss of zone ${z.zone}`} value={z.survives} tone={z.survives === "no" ? "warn-text" : ""} />
         ))}
+        {c.regions.map((r) => (
+          <Fact key={r.region} name={`Survives the loss of region ${r.region}`} value={r.survives} tone={r.survives === "no" ? "warn-text" : ""} />
+        ))}
       </dl>
       <Table label="Instances" rows={c.instances} columns={columns(c.service)} id={idOf} />
     </>

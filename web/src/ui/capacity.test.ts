@@ -3,7 +3,7 @@ import type { Capacity } from "../api/client";
 import { bounded, losses, toneOf } from "./capacity";
 
 const of = (c: Partial<Capacity>): Capacity => ({
-  service: "s", text: "", target: 0.8, confidence: "high", reason: "", load: 100, capacity: 500, usable: 400, headroom: 300, atLeast: false, serving: 4, measured: 4, survives: 2, zones: [], perInstance: 100, recommended: 1, instances: [], ...c,
+  service: "s", text: "", target: 0.8, confidence: "high", reason: "", load: 100, capacity: 500, usable: 400, headroom: 300, atLeast: false, serving: 4, measured: 4, survives: 2, zones: [], regions: [], perInstance: 100, recommended: 1, instances: [], ...c,
 });
 
 describe("capacity", () => {

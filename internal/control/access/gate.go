@@ -96,9 +96,9 @@ type TooMany struct {
 
 func (e TooMany) Error() string {
 	if e.Busy {
-		return fmt.Sprintf("too many logins at once: try again in %d s", int(e.Wait.Seconds()))
+		return fmt.Sprintf("too many logins at once: retry in %d s", int(e.Wait.Seconds()))
 	}
-	return fmt.Sprintf("too many failed logins: try again in %d s", int(e.Wait.Seconds())+1)
+	return fmt.Sprintf("too many failed logins: retry in %d s", int(e.Wait.Seconds())+1)
 }
 
 // cookie is the name of the session cookie.

@@ -84,7 +84,7 @@ func (g *Gate) Methods() (password bool, issuer string) {
 // Errors of logins.
 var (
 	ErrCredentials = errors.New("name or password is wrong")
-	ErrNoPasswords = errors.New("there are no passwords here")
+	ErrNoPasswords = errors.New("this listener has no users with passwords")
 	ErrNoIssuer    = errors.New("there is no issuer here")
 )
 

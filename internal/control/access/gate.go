@@ -85,7 +85,7 @@ func (g *Gate) Methods() (password bool, issuer string) {
 var (
 	ErrCredentials = errors.New("name or password is wrong")
 	ErrNoPasswords = errors.New("this listener has no users with passwords")
-	ErrNoIssuer    = errors.New("there is no issuer here")
+	ErrNoIssuer    = errors.New("this listener has no issuer")
 )
 
 // TooMany is the error of a login after too many failed logins. If Busy is set, too many logins run at the same time.

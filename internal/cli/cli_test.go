@@ -136,3 +136,23 @@ func TestOnlyTheUserInterrupts(t *testing.T) {
 		t.Errorf("interrupted: %d %q", code, said)
 	}
 }
+
+func TestHelpSaysWhatACommandDoesThenTheDetails(t *testing.T) {
+	for _, row := range []struct{ short, long, want string }{
+		{"Do it", "", "Do it\n\n"},
+		{"Do it", "It is done\nin one paragraph.", "Do it. It is done in one paragraph.\n\n"},
+		{"Do it", "Do it once.\n\nA paragraph:\n  a line\n\ta line", "Do it once.\n\nA paragraph:\n  a line\n\ta line\n\n"},
+	} {
+		words := func(env *cli.Env) []*cobra.Command {
+			return []*cobra.Command{cli.Verb[cli.None, cli.None]{
+				Use: "do", Short: row.short, Long: row.long,
+				Run: func(context.Context, *cli.Env, cli.None) (cli.None, error) { return cli.None{}, nil },
+			}.Command(env)}
+		}
+		var out bytes.Buffer
+		env := &cli.Env{In: strings.NewReader(""), Out: &out, Err: io.Discard, Getenv: func(string) string { return "" }}
+		if code := cli.Execute(t.Context(), env, []string{"do", "--help"}, words); code != 0 || !strings.HasPrefix(out.String(), row.want+"Usage:") {
+			t.Errorf("%q, %q: exit code %d and\n%s", row.short, row.long, code, out.String())
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -91,17 +92,31 @@ Flags of all commands:
 See {{.CommandPath}} COMMAND --help for flags and examples of a command.{{end}}
 `
 
+// inParagraph is a line break between two lines of a paragraph.
+var inParagraph = regexp.MustCompile(`([^\n])\n([^\s])`)
+
 // help prints the description of a command, wrapped, and its usage.
 func help(c *cobra.Command, _ []string) {
-	if text := strings.TrimSpace(cmp.Or(c.Long, c.Short)); text != "" {
+	if text := description(c.Short, strings.TrimSpace(c.Long)); text != "" {
 		fmt.Fprintf(c.OutOrStdout(), "%s\n\n", wrapped(text, 100))
 	}
 	fmt.Fprint(c.OutOrStdout(), c.UsageString())
 }
 
-// wrapped breaks lines at blanks so that none has more than width characters, unless a word is longer.
+// description is what a command does, then its details. Details that begin with the same verb include what it does.
+func description(short, details string) string {
+	verb, _, _ := strings.Cut(short, " ")
+	if details == "" || strings.HasPrefix(details, verb+" ") {
+		return cmp.Or(details, short)
+	}
+	return short + ". " + details
+}
+
+// wrapped breaks lines at blanks so that none has more than width characters, unless a word is longer. Line breaks of text
+// stay only before an empty line and before a line that begins with a blank or a tab.
 func wrapped(text string, width int) string {
 	var b strings.Builder
+	text = inParagraph.ReplaceAllString(text, "$1 $2")
 	for line := range strings.SplitSeq(text, "\n") {
 		at := 0
 		for i, word := range strings.Split(line, " ") {

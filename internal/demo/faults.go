@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -84,9 +85,5 @@ func (f *Faults) Set(ctx context.Context, instance string, fault *Fault) error {
 func (f *Faults) All() map[string]Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	out := make(map[string]Fault, len(f.set))
-	for k, v := range f.set {
-		out[k] = v
-	}
-	return out
+	return maps.Clone(f.set)
 }

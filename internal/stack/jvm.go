@@ -58,7 +58,7 @@ func (c JVMConfig) Validate() error {
 		errs = append(errs, errors.New("the broker needs an address"))
 	}
 	if c.Mode == properties.ModeZookeeper && c.Home.Major() != 3 {
-		errs = append(errs, fmt.Errorf("Kafka %s in %s knows no ZooKeeper: use --mode kraft, or Kafka 3.9", c.Home.Kafka, c.Home.Dir))
+		errs = append(errs, fmt.Errorf("Kafka %s in %s has no ZooKeeper mode: use --mode kraft, or Kafka 3.9", c.Home.Kafka, c.Home.Dir))
 	}
 	if strings.ContainsAny(c.Dir, ",\n") {
 		errs = append(errs, fmt.Errorf("the state folder %q has a comma in its name, which Kafka takes for two folders", c.Dir))

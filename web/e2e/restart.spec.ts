@@ -28,7 +28,7 @@ test("shows what is written after the broker is back", async ({ page, context })
   await page.bringToFront();
   await expect(page, "live: what is written afterwards comes by itself").toSatisfy(() => document.querySelectorAll(".message").length === 3 && !document.querySelector(".tail-note.bad-text"));
   await search.bringToFront();
-  await search.getByRole("button", { name: "Try again" }).click();
+  await search.getByRole("button", { name: "Retry" }).click();
   await expect(search.locator(".message"), "search: it finds all three").toHaveCount(3);
   await expect(search.locator(".search-note"), "search: and counts them").toHaveText(/^3 found/);
   await page.bringToFront();

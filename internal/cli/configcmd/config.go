@@ -105,13 +105,13 @@ type nodeState struct {
 
 func apply(env *cli.Env) *cobra.Command {
 	return cli.Verb[applyArgs, applied]{
-		Use: "apply FILE", Short: "Publish a file's routes and services to every node",
-		Long:    "Publishes the listeners, routes and services of FILE as a new revision; node settings in FILE are left out. Exit status 0\nmeans that this revision is current. If two revisions have the same base, the first in the log wins on every node; the\nother is refused, and the error names the winner.",
+		Use: "apply FILE", Short: "Publish a file's listeners, routes and services to every node",
+		Long:    "FILE becomes a new revision; node settings in FILE are left out. Exit status 0\nmeans that this revision is current. If two revisions have the same base, the first in the log wins on every node; the\nother is refused, and the error names the winner.",
 		Example: "  smartlb config apply smartlb.yaml\n  smartlb config apply smartlb.yaml --wait --comment 'two more instances'\n  smartlb config apply smartlb.yaml --adopt     # after the log was lost",
 		Flags: func(f *pflag.FlagSet, a *applyArgs) {
 			a.Declare(f)
 			f.StringVar(&a.base, "base", "", "`revision` that the file was made from (default: the current revision)")
-			f.StringVar(&a.comment, "comment", "", "why")
+			f.StringVar(&a.comment, "comment", "", "reason, shown in the history")
 			f.BoolVar(&a.wait, "wait", false, "wait until every node that reported in the last 15 s has applied or refused it")
 			f.BoolVar(&a.adopt, "adopt", false, "make it current regardless of the log, also on nodes that kept their last good configuration because the log was lost")
 		},
@@ -300,8 +300,8 @@ func rollback(env *cli.Env) *cobra.Command {
 		Example: "  smartlb config rollback 4-1f09ab --wait",
 		Flags: func(f *pflag.FlagSet, a *applyArgs) {
 			a.Declare(f)
-			f.BoolVar(&a.wait, "wait", false, "wait until every node has applied or refused it")
-			f.StringVar(&a.comment, "comment", "", "why")
+			f.BoolVar(&a.wait, "wait", false, "wait until every node that reported in the last 15 s has applied or refused it")
+			f.StringVar(&a.comment, "comment", "", "reason, shown in the history")
 		},
 		Args: cli.Words(func(a *applyArgs) []*string { return []*string{&a.file} }, "REVISION"),
 		Run: func(ctx context.Context, env *cli.Env, a applyArgs) (applied, error) {

@@ -23,8 +23,8 @@ type hashed struct {
 // hashPassword is `smartlb config hash-password`.
 func hashPassword(env *cli.Env) *cobra.Command {
 	return cli.Verb[cli.None, hashed]{
-		Use: "hash-password", Short: "Make the bcrypt hash of a password for console.users, from standard input",
-		Long:    "Reads a password from the terminal without showing it, or the first line of standard input. Prints its\nbcrypt hash, for `passwordHash` of console.users and routes[].basicAuth.users.",
+		Use: "hash-password", Short: "Make the bcrypt hash of a password for console.users and routes[].basicAuth.users",
+		Long:    "The command reads the password from the terminal without showing it, or from the first line of standard input.\nWrite the hash to the key `passwordHash` of the user.",
 		Example: "  smartlb config hash-password\n  smartlb config hash-password < password.txt",
 		Run: func(_ context.Context, env *cli.Env, _ cli.None) (hashed, error) {
 			password, err := readPassword(env)

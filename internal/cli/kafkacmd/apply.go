@@ -84,7 +84,7 @@ func appliedTable(a admin.Applied) cli.Table {
 func export(env *cli.Env) *cobra.Command {
 	return cli.Verb[cli.Brokers, topic.File]{
 		Use: "export", Short: "Print the cluster's topics as a catalog",
-		Long:    "Prints YAML for which `kafka plan -f` shows no difference. The line `cluster: ID` binds it to this cluster; remove it to use the catalog elsewhere.",
+		Long:    "For this YAML, `kafka plan -f` shows no difference. The line `cluster: ID` binds it to this cluster; remove it to use the catalog elsewhere.",
 		Example: "  smartlb kafka export > topics.yaml",
 		Forms:   "yaml,json",
 		Flags:   func(f *pflag.FlagSet, t *cli.Brokers) { t.Declare(f) },

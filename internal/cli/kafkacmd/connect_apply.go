@@ -25,8 +25,8 @@ func connectApply(env *cli.Env) *cobra.Command {
 	return cli.Verb[connectArgs, []applied]{
 		Use: "apply -f FILE", Short: "Create connectors or change their settings; idempotent",
 		Long: "The settings of the file replace the settings of the connector. They are validated before anything is changed. A file holds one connector or several: " +
-			"{name, config} as the worker takes it, or settings with a name among them, in JSON or YAML.\n" +
-			"A new source connector whose settings do not mention topic.creation gets topic.creation.default.* with the defaults of the broker, so that the worker creates its topics.\n" +
+			"{name, config} as the worker takes it, or settings with a name among them, in JSON or YAML.\n\n" +
+			"A new source connector whose settings do not mention topic.creation gets topic.creation.default.* with the defaults of the broker, so that the worker creates its topics.\n\n" +
 			"With --wait the command ends when the state of each connector stays the same for 3 s, and exits with 1 when a connector or task has failed.",
 		Example: "  smartlb kafka connect apply -f my-source.yaml --wait",
 		Flags: func(f *pflag.FlagSet, a *connectArgs) {

@@ -34,7 +34,7 @@ const lastByDefault = 10
 func consume(env *cli.Env) *cobra.Command {
 	return cli.Verb[consumeArgs, cli.None]{
 		Use: "consume TOPIC [N]", Short: "Print the last N records of a topic, oldest first, and exit",
-		Long: "Prints the last N records (default 10) across partitions, oldest first, and exits; -f waits for new records. " +
+		Long: "N is 10 by default and counts across partitions; -f waits for new records. " +
 			"With --from-beginning or --offset it prints the records from there: all, or the first N.\n\n" +
 			"Positions: start, end, an offset, -N from the end of each partition, @TIME (2026-01-02T15:04:05Z, 15:04, @-90m), s@ and e@ with milliseconds.\n\n" +
 			"--where takes a CEL expression over topic, partition, offset, timestamp, key, value (parsed if it is JSON), text, size and headers.\n\n" +

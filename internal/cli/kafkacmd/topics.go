@@ -294,7 +294,7 @@ type growArgs struct {
 func addPartitions(env *cli.Env) *cobra.Command {
 	return cli.Verb[growArgs, admin.Grown]{
 		Use: "add-partitions TOPIC N", Short: "Set the number of partitions of a topic to N, or add N with +N",
-		Long: "N is the new number of partitions; +N adds partitions. A topic with records needs --execute: " +
+		Long: "A topic with records needs --execute: " +
 			"afterwards, records of one key are in two partitions.",
 		Example: "  smartlb kafka topics add-partitions my-topic 6\n  smartlb kafka topics add-partitions my-topic +3 --execute",
 		Flags:   func(f *pflag.FlagSet, a *growArgs) { a.Declare(f); executeFlag(f, &a.execute) },

@@ -53,7 +53,7 @@ func undrain(env *cli.Env) *cobra.Command {
 		Example: "  smartlb undrain user-service-3",
 		Flags: func(f *pflag.FlagSet, a *overrideArgs) {
 			a.flags(f)
-			f.StringVar(&a.reason, "reason", "", "why")
+			f.StringVar(&a.reason, "reason", "", "reason, shown in the history and the audit log")
 		},
 	}, "undrain")
 }

@@ -39,7 +39,7 @@ type decisionArgs struct {
 func decisions(env *cli.Env) *cobra.Command {
 	return cli.Verb[decisionArgs, cli.None]{
 		Use: "decisions [REQUEST-ID]", Short: "Show recorded routing decisions and changes, or the decisions of one request",
-		Long:     "Reads routing-decisions. With a request id (X-Request-Id of the response, request_id of the access log), a node searches\nfor that request. Recorded are a sample of all requests, and every request that failed or was retried.",
+		Long:     "The decisions are in the topic routing-decisions. With a request id (X-Request-Id of the response, request_id of the\naccess log), a node searches for that request. Nodes record a sample of all requests, and every request that failed or\nwas retried.",
 		Example:  "  smartlb decisions -f\n  smartlb decisions -n 100 --service user-service\n  smartlb decisions -f -o json | jq 'select(.outcome.status >= 500)'\n  smartlb decisions 4f1c9a2e5b7d8036 --since 6h",
 		Defaults: decisionArgs{topicArgs: topicArgs{last: 20}, since: time.Hour},
 		Flags: func(f *pflag.FlagSet, a *decisionArgs) {

@@ -29,7 +29,7 @@ type runArgs struct {
 func Run(env *cli.Env) *cobra.Command {
 	return cli.Verb[runArgs, cli.None]{
 		Use: "run", Short: "Run one or more roles in this process",
-		Long: "Runs any of the roles proxy, analyzer, collector, console and broker in this process, in the foreground.",
+		Long: "The roles are proxy, analyzer, collector, console and broker. The process stays in the foreground.",
 		Example: `  smartlb run --roles proxy --config smartlb.yaml --kafka kafka-1:9092,kafka-2:9092
   smartlb run --roles proxy --config smartlb.yaml --config-source file --watch
   smartlb run --roles analyzer,console --kafka kafka-1:9092

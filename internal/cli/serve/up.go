@@ -41,14 +41,14 @@ const (
 func Up(env *cli.Env) *cobra.Command {
 	return cli.Verb[upArgs, cli.None]{
 		Use: "up", Short: "Run everything on this machine: broker, proxy, analyzer, collector and console",
-		Long: "Runs proxy and analyzer in this process, and the console and an embedded Kafka broker as child processes. With --demo\nalso three services with eleven instances and a light load. Ctrl-C stops all of it.",
+		Long: "Proxy, analyzer and collector run in this process, the console and an embedded Kafka broker in child processes. With --demo,\nalso three services with eleven instances and a light load. Ctrl-C stops everything.",
 		Example: `  smartlb up --demo
   smartlb up --config smartlb.yaml --data /var/lib/smartlb
   smartlb up --config smartlb.yaml --kafka kafka-1:9092,kafka-2:9092`,
 		Flags: func(f *pflag.FlagSet, a *upArgs) {
 			a.declare(f, 3*time.Second)
 			f.BoolVar(&a.demo, "demo", false, "run demo services and load, with a separate state folder")
-			f.IntVar(&a.demoPorts, "demo-ports", firstDemoPort, "first `port` of the demo instances (default 9001: 9001-9004, 9011-9014, 9021-9023)")
+			f.IntVar(&a.demoPorts, "demo-ports", firstDemoPort, "first `port` of the demo instances, which use 9001-9004, 9011-9014 and 9021-9023 by default")
 			f.Float64Var(&a.demoRate, "demo-rate", 1, "scale of the demo's load of 20 requests per second; 0: none")
 		},
 		Run: up,

@@ -33,7 +33,7 @@ func logs(env *cli.Env) *cobra.Command {
 		Flags: func(f *pflag.FlagSet, a *logsArgs) {
 			f.IntVarP(&a.lines, "lines", "n", a.lines, "number of lines from the end")
 			f.BoolVarP(&a.follow, "follow", "f", false, "continue with new lines until Ctrl-C")
-			f.DurationVar(&a.since, "since", 0, "lines of the last `time`, such as 10m")
+			f.DurationVar(&a.since, "since", 0, "only lines of the latest `duration`, such as 10m")
 		},
 		Args: func(a *logsArgs, words []string) error {
 			if len(words) > 1 {

@@ -32,7 +32,7 @@ func tool(env *cli.Env) *cobra.Command {
 		Use: "tool [flags] NAME [ARGS...]", Short: "Run one of Apache Kafka's own tools from the installed jars",
 		Long: "Runs the class behind bin/NAME.sh of Apache Kafka, with the brokers and credentials of -b, --profile or the environment.\n" +
 			"ARGS go to the tool as they are; flags of smartlb come before NAME. It needs Java 17 and `smartlb kafka install`, or KAFKA_HOME.\n" +
-			"Tools: " + strings.Join(toolNames(), ", ") + ".",
+			"\nTools: " + strings.Join(toolNames(), ", ") + ".",
 		Example: "  smartlb kafka tool kafka-topics --list\n" +
 			"  smartlb kafka tool kafka-consumer-groups --describe --all-groups\n" +
 			"  smartlb kafka tool -b kafka-1:9092 kafka-configs --describe --entity-type brokers --entity-name 1\n" +

@@ -84,8 +84,8 @@ func (g *Gate) Methods() (password bool, issuer string) {
 // Errors of logins.
 var (
 	ErrCredentials = errors.New("name or password is wrong")
-	ErrNoPasswords = errors.New("there are no passwords here")
-	ErrNoIssuer    = errors.New("there is no issuer here")
+	ErrNoPasswords = errors.New("this listener has no users with passwords")
+	ErrNoIssuer    = errors.New("this listener has no issuer")
 )
 
 // TooMany is the error of a login after too many failed logins. If Busy is set, too many logins run at the same time.
@@ -96,9 +96,9 @@ type TooMany struct {
 
 func (e TooMany) Error() string {
 	if e.Busy {
-		return fmt.Sprintf("too many logins at once: try again in %d s", int(e.Wait.Seconds()))
+		return fmt.Sprintf("too many logins at once: retry in %d s", int(e.Wait.Seconds()))
 	}
-	return fmt.Sprintf("too many failed logins: try again in %d s", int(e.Wait.Seconds())+1)
+	return fmt.Sprintf("too many failed logins: retry in %d s", int(e.Wait.Seconds())+1)
 }
 
 // cookie is the name of the session cookie.

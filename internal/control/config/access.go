@@ -74,9 +74,7 @@ func (c *checker) access(path string, r Route, reserved []string) {
 			c.fail(path+".access", "is empty: want allow or deny")
 		}
 		for key, list := range map[string][]netip.Prefix{"allow": a.Allow, "deny": a.Deny} {
-			if len(list) > maxNetworks {
-				c.fail(path+".access."+key, "%d networks are more than %d", len(list), maxNetworks)
-			}
+			bounded(c, path+".access."+key, "networks", list, maxNetworks)
 		}
 	}
 	if r.BasicAuth != nil {
@@ -100,12 +98,8 @@ func (c *checker) basicAuth(path string, b BasicAuth) {
 	if len(b.Users) == 0 {
 		c.fail(path+".users", "missing: want at least one user")
 	}
-	if len(b.Users) > maxUsers {
-		c.fail(path+".users", "%d users are more than %d", len(b.Users), maxUsers)
-		return
-	}
 	names := map[string]string{}
-	for i, u := range b.Users {
+	for i, u := range bounded(c, path+".users", "users", b.Users, maxUsers) {
 		at := fmt.Sprintf("%s.users[%d]", path, i)
 		if u.Name == "" || len(u.Name) > maxUserName || strings.ContainsFunc(u.Name, func(r rune) bool { return r < ' ' || r == ':' || r == 0x7f }) {
 			c.fail(at+".name", "%.200q: want 1 to %d characters without colons and control characters", u.Name, maxUserName)
@@ -121,11 +115,7 @@ func (c *checker) cors(path string, s CORS, r Route) {
 	if len(s.AllowOrigins) == 0 {
 		c.fail(path+".allowOrigins", "missing: want origins such as https://app.example.com")
 	}
-	if len(s.AllowOrigins) > maxOrigins {
-		c.fail(path+".allowOrigins", "%d origins are more than %d", len(s.AllowOrigins), maxOrigins)
-		return
-	}
-	for i, o := range s.AllowOrigins {
+	for i, o := range bounded(c, path+".allowOrigins", "origins", s.AllowOrigins, maxOrigins) {
 		at := fmt.Sprintf("%s.allowOrigins[%d]", path, i)
 		switch {
 		case o == "*" && len(s.AllowOrigins) > 1:
@@ -137,11 +127,7 @@ func (c *checker) cors(path string, s CORS, r Route) {
 		}
 	}
 	for key, list := range map[string][]string{"allowMethods": s.AllowMethods, "allowHeaders": s.AllowHeaders, "exposeHeaders": s.ExposeHeaders} {
-		if len(list) > maxEdits {
-			c.fail(path+"."+key, "%d names are more than %d", len(list), maxEdits)
-			continue
-		}
-		for i, name := range list {
+		for i, name := range bounded(c, path+"."+key, "names", list, maxEdits) {
 			at := fmt.Sprintf("%s.%s[%d]", path, key, i)
 			switch {
 			case name == "*" && key != "allowMethods":

@@ -105,11 +105,7 @@ func (c *checker) alerting(a Alerting) {
 	if a.RepeatInterval < a.GroupInterval {
 		c.fail("alerting.repeatInterval", "%s is shorter than groupInterval %s", a.RepeatInterval, a.GroupInterval)
 	}
-	if len(a.GroupBy) > maxGroupBy {
-		c.fail("alerting.groupBy", "%d labels are more than %d", len(a.GroupBy), maxGroupBy)
-		a.GroupBy = a.GroupBy[:maxGroupBy]
-	}
-	for i, l := range a.GroupBy {
+	for i, l := range bounded(c, "alerting.groupBy", "labels", a.GroupBy, maxGroupBy) {
 		path := fmt.Sprintf("alerting.groupBy[%d]", i)
 		if !labelPattern.MatchString(l) {
 			c.fail(path, "%q: want the name of a label such as alertname, severity, service, instance or node", l)
@@ -119,12 +115,8 @@ func (c *checker) alerting(a Alerting) {
 	}
 	c.link("alerting.consoleUrl", a.ConsoleURL)
 	c.link("alerting.runbookUrl", a.RunbookURL)
-	if len(a.Receivers) > maxReceivers {
-		c.fail("alerting.receivers", "%d receivers are more than %d", len(a.Receivers), maxReceivers)
-		a.Receivers = a.Receivers[:maxReceivers]
-	}
 	names := map[string]string{}
-	for i, r := range a.Receivers {
+	for i, r := range bounded(c, "alerting.receivers", "receivers", a.Receivers, maxReceivers) {
 		path := fmt.Sprintf("alerting.receivers[%d]", i)
 		c.id(path+".name", r.Name)
 		c.unique(path+".name", "receiver", r.Name, names)
@@ -295,11 +287,7 @@ func (c *checker) mail(path string, r Receiver) {
 	if len(r.To) == 0 {
 		c.fail(path+".to", "missing: want at least one mail address")
 	}
-	if len(r.To) > maxRecipients {
-		c.fail(path+".to", "%d recipients are more than %d", len(r.To), maxRecipients)
-		r.To = r.To[:maxRecipients]
-	}
-	for i, to := range r.To {
+	for i, to := range bounded(c, path+".to", "recipients", r.To, maxRecipients) {
 		c.mailbox(fmt.Sprintf("%s.to[%d]", path, i), to)
 	}
 	if r.Encryption == "none" && r.User != "" {

@@ -211,10 +211,7 @@ func (c *checker) mode(at string, l Listener) {
 const maxCertificates = 1000
 
 func (c *checker) traffic(t Traffic) {
-	if len(t.Listeners) > maxListeners {
-		c.fail("listeners", "%d listeners are more than %d", len(t.Listeners), maxListeners)
-		t.Listeners = t.Listeners[:maxListeners]
-	}
+	t.Listeners = bounded(c, "listeners", "listeners", t.Listeners, maxListeners)
 	names := map[string]string{}
 	for i, l := range t.Listeners {
 		path := fmt.Sprintf("listeners[%d]", i)

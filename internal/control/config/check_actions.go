@@ -211,12 +211,8 @@ func (c *checker) body(path string, headers map[string]string, body, file string
 const maxErrorPages = 50
 
 func (c *checker) errorPages(path string, pages []ErrorPage) {
-	if len(pages) > maxErrorPages {
-		c.fail(path, "%d pages are more than %d", len(pages), maxErrorPages)
-		return
-	}
 	seen := map[int]string{}
-	for i, p := range pages {
+	for i, p := range bounded(c, path, "pages", pages, maxErrorPages) {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		if len(p.Statuses) == 0 {
 			c.fail(at+".statuses", "missing: want statuses such as [502, 503, 504]")

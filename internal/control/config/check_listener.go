@@ -29,11 +29,7 @@ func (c *checker) listenerTLS(path string, t *ListenerTLS) {
 	if len(t.Certificates) == 0 && t.ACME == nil {
 		c.fail(path+".certificates", "missing: want at least one {cert: FILE, key: FILE}, or acme")
 	}
-	if len(t.Certificates) > maxCertificates {
-		c.fail(path+".certificates", "%d certificates are more than %d", len(t.Certificates), maxCertificates)
-		return
-	}
-	for i, f := range t.Certificates {
+	for i, f := range bounded(c, path+".certificates", "certificates", t.Certificates, maxCertificates) {
 		at := fmt.Sprintf("%s.certificates[%d]", path, i)
 		if f.Cert == "" {
 			c.fail(at+".cert", "missing: want a file with the certificate and its chain in PEM")
@@ -57,14 +53,10 @@ func (c *checker) acme(path string, a *ACME) {
 	if !a.TermsAgreed {
 		c.fail(path+".termsAgreed", "want true: read the terms of service of the authority; without consent it creates no account")
 	}
-	switch n := len(a.Names); {
-	case n == 0:
+	if len(a.Names) == 0 {
 		c.fail(path+".names", "missing: want the names for which to obtain certificates, such as [shop.example.com]")
-	case n > maxNames:
-		c.fail(path+".names", "%d names are more than %d", n, maxNames)
-		a.Names = a.Names[:maxNames]
 	}
-	for i, name := range a.Names {
+	for i, name := range bounded(c, path+".names", "names", a.Names, maxNames) {
 		c.serverName(fmt.Sprintf("%s.names[%d]", path, i), name, a.Names[:i])
 	}
 	if local, domain, ok := strings.Cut(a.Email, "@"); a.Email != "" && (!ok || local == "" || domain == "" || strings.ContainsFunc(a.Email, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(",?&", r) })) {

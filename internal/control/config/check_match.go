@@ -16,7 +16,7 @@ const (
 // conditions checks the conditions of a route on headers, query, cookies and the connection. listeners has the names of the
 // document's listeners.
 func (c *checker) conditions(path string, r Route, listeners map[string]string) {
-	for i, h := range bounded(c, path+".headers", r.Headers, maxConditions) {
+	for i, h := range bounded(c, path+".headers", "conditions", r.Headers, maxConditions) {
 		at := fmt.Sprintf("%s.headers[%d]", path, i)
 		c.token(at+".name", "header", h.Name)
 		if strings.ContainsAny(h.Exact, "\r\n\x00") || strings.Trim(h.Exact, " \t") != h.Exact {
@@ -24,14 +24,14 @@ func (c *checker) conditions(path string, r Route, listeners map[string]string) 
 		}
 		c.exactOrRegex(at, h.Exact, h.Regex)
 	}
-	for i, q := range bounded(c, path+".queryParams", r.QueryParams, maxConditions) {
+	for i, q := range bounded(c, path+".queryParams", "conditions", r.QueryParams, maxConditions) {
 		at := fmt.Sprintf("%s.queryParams[%d]", path, i)
 		if q.Name == "" {
 			c.fail(at+".name", "missing")
 		}
 		c.exactOrRegex(at, q.Exact, q.Regex)
 	}
-	for i, k := range bounded(c, path+".cookies", r.Cookies, maxConditions) {
+	for i, k := range bounded(c, path+".cookies", "conditions", r.Cookies, maxConditions) {
 		at := fmt.Sprintf("%s.cookies[%d]", path, i)
 		c.token(at+".name", "cookie", k.Name)
 		if strings.ContainsAny(k.Exact, "\r\n\x00;") || strings.Trim(k.Exact, " \t") != k.Exact {
@@ -39,28 +39,27 @@ func (c *checker) conditions(path string, r Route, listeners map[string]string) 
 		}
 		c.exactOrRegex(at, k.Exact, k.Regex)
 	}
-	for i, name := range bounded(c, path+".serverNames", r.ServerNames, maxConditions) {
+	for i, name := range bounded(c, path+".serverNames", "conditions", r.ServerNames, maxConditions) {
 		plain := strings.TrimPrefix(name, "*.")
 		if plain == "" || strings.Contains(plain, ":") || !hostPattern.MatchString(plain) {
 			c.fail(fmt.Sprintf("%s.serverNames[%d]", path, i), "%q: want a name like api.example.com or *.example.com%s", name, punycode(name))
 		}
 	}
-	bounded(c, path+".clients", r.Clients, maxClients)
+	bounded(c, path+".clients", "conditions", r.Clients, maxClients)
 	c.hours(path+".hours", r.Hours)
-	for i, name := range bounded(c, path+".listeners", r.Listeners, maxConditions) {
+	for i, name := range bounded(c, path+".listeners", "conditions", r.Listeners, maxConditions) {
 		if _, ok := listeners[name]; !ok && len(listeners) > 0 {
 			c.fail(fmt.Sprintf("%s.listeners[%d]", path, i), "there is no listener %q", name)
 		}
 	}
 }
 
-// bounded returns a list, or nothing if it has more than most items, which is a mistake.
-func bounded[T any](c *checker, path string, list []T, most int) []T {
-	if len(list) <= most {
-		return list
+// bounded returns the first items of a list of what, such as "headers", at most most. More items are a mistake.
+func bounded[T any](c *checker, path, what string, list []T, most int) []T {
+	if len(list) > most {
+		c.fail(path, "%d %s are more than %d", len(list), what, most)
 	}
-	c.fail(path, "%d conditions are more than %d", len(list), most)
-	return nil
+	return list[:min(len(list), most)]
 }
 
 func (c *checker) token(path, what, name string) {

@@ -64,11 +64,7 @@ func (c *checker) compression(path string, r Route) {
 	if len(z.Types) == 0 {
 		c.fail(path+".types", "missing: want media types such as text/html")
 	}
-	if len(z.Types) > maxTypes {
-		c.fail(path+".types", "%d types are more than %d", len(z.Types), maxTypes)
-		return
-	}
-	for i, name := range z.Types {
+	for i, name := range bounded(c, path+".types", "types", z.Types, maxTypes) {
 		if !isMediaType(name) {
 			c.fail(fmt.Sprintf("%s.types[%d]", path, i), "%.200q: want a media type such as text/html or text/*, without parameters", name)
 		}

@@ -195,9 +195,7 @@ func (c *checker) discovery(path string, d *Discovery) {
 		c.span(path+".http.interval", h.Interval, time.Second, time.Hour, "1s", "1h")
 		c.span(path+".http.timeout", h.Timeout, 100*time.Millisecond, time.Minute, "100ms", "60s")
 	}
-	if len(d.Allow) > maxAllow {
-		c.fail(path+".allow", "%d networks are more than %d", len(d.Allow), maxAllow)
-	}
+	bounded(c, path+".allow", "networks", d.Allow, maxAllow)
 	if d.MaxInstances < 1 || d.MaxInstances > maxFound {
 		c.fail(path+".maxInstances", "want 1 to %d, got %d", maxFound, d.MaxInstances)
 	}
@@ -234,11 +232,7 @@ func (c *checker) discoveryConsul(path string, d *ConsulDiscovery) {
 			c.fail(path+"."+key, "%.200q: want a name of 1 to 128 bytes", text)
 		}
 	}
-	if len(d.Tags) > maxConsulTags {
-		c.fail(path+".tags", "%d tags are more than %d", len(d.Tags), maxConsulTags)
-		return
-	}
-	for i, tag := range d.Tags {
+	for i, tag := range bounded(c, path+".tags", "tags", d.Tags, maxConsulTags) {
 		if tag == "" || len(tag) > 256 || hasControl(tag) {
 			c.fail(fmt.Sprintf("%s.tags[%d]", path, i), "%.300q: want a tag of 1 to 256 bytes", tag)
 		}
@@ -319,11 +313,7 @@ func (c *checker) discoveryDNS(path string, d *DNSDiscovery) {
 	case d.Type == "host" && (d.Port < 1 || d.Port > 65535):
 		c.fail(path+".port", "want 1 to 65535, got %d", d.Port)
 	}
-	if len(d.Resolvers) > maxResolvers {
-		c.fail(path+".resolvers", "%d resolvers are more than %d", len(d.Resolvers), maxResolvers)
-		return
-	}
-	for i, r := range d.Resolvers {
+	for i, r := range bounded(c, path+".resolvers", "resolvers", d.Resolvers, maxResolvers) {
 		if a, err := netip.ParseAddrPort(r); err != nil || a.Port() == 0 {
 			c.fail(fmt.Sprintf("%s.resolvers[%d]", path, i), "%.100q: want IP:PORT, such as 10.0.0.53:53", r)
 		}
@@ -347,12 +337,8 @@ func (c *checker) discoveryNode(d DiscoveryNode) {
 	if d.Kubernetes.Context != "" && d.Kubernetes.Kubeconfig == "" {
 		c.fail("discovery.kubernetes.context", "has no effect without kubeconfig")
 	}
-	if len(d.Logins) > maxLogins {
-		c.fail("discovery.logins", "%d logins are more than %d", len(d.Logins), maxLogins)
-		d.Logins = d.Logins[:maxLogins]
-	}
 	servers := map[string]string{}
-	for i, l := range d.Logins {
+	for i, l := range bounded(c, "discovery.logins", "logins", d.Logins, maxLogins) {
 		at := fmt.Sprintf("discovery.logins[%d]", i)
 		u, err := WebAddress(l.Server)
 		switch {

@@ -182,10 +182,7 @@ func (c *checker) checkRequest(path string, h HealthCheck) {
 	case m == http.MethodConnect:
 		c.fail(path+".method", "CONNECT asks for a tunnel, which no check can use")
 	}
-	if len(h.Statuses) > maxStatuses {
-		c.fail(path+".statuses", "%d statuses are more than %d", len(h.Statuses), maxStatuses)
-	}
-	for i, s := range h.Statuses[:min(len(h.Statuses), maxStatuses)] {
+	for i, s := range bounded(c, path+".statuses", "statuses", h.Statuses, maxStatuses) {
 		if low, high, ok := statusRange(s); !ok || low < 200 || high > 599 {
 			c.fail(fmt.Sprintf("%s.statuses[%d]", path, i), "%.50q: want a status from 200 to 599, or a range such as 200-299", s)
 		}

@@ -22,9 +22,9 @@ type Hours struct {
 var days = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
 func (c *checker) hours(path string, all []Hours) {
-	for i, h := range bounded(c, path, all, maxConditions) {
+	for i, h := range bounded(c, path, "conditions", all, maxConditions) {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		for j, d := range bounded(c, at+".days", h.Days, len(days)) {
+		for j, d := range bounded(c, at+".days", "days", h.Days, len(days)) {
 			c.oneOf(fmt.Sprintf("%s.days[%d]", at, j), d, days...)
 			if d == "" || slices.Contains(h.Days[:j], d) {
 				c.fail(fmt.Sprintf("%s.days[%d]", at, j), "%q: want each day once", d)

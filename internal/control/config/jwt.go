@@ -41,10 +41,7 @@ func (j *JWT) fill(path string, given func(string) bool) {
 func (c *checker) jwt(path string, r Route, reserved []string) {
 	j := *r.JWT
 	c.claimText(path+".issuer", j.Issuer)
-	if len(j.Audiences) > maxAudiences {
-		c.fail(path+".audiences", "%d audiences are more than %d", len(j.Audiences), maxAudiences)
-	}
-	for i, a := range j.Audiences {
+	for i, a := range bounded(c, path+".audiences", "audiences", j.Audiences, maxAudiences) {
 		c.claimText(fmt.Sprintf("%s.audiences[%d]", path, i), a)
 	}
 	switch {

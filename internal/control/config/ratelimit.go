@@ -67,12 +67,8 @@ func fillLimits(path string, limits []RateLimit, given func(string) bool) {
 
 // rateLimits checks the limits of one route or service.
 func (c *checker) rateLimits(path string, limits []RateLimit) {
-	if len(limits) > maxRateLimits {
-		c.fail(path, "%d limits are more than %d", len(limits), maxRateLimits)
-		return
-	}
 	names := map[string]string{}
-	for i, l := range limits {
+	for i, l := range bounded(c, path, "limits", limits, maxRateLimits) {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		c.id(at+".name", l.Name)
 		c.unique(at+".name", "rate limit", l.Name, names)

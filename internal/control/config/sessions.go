@@ -70,10 +70,7 @@ func (c *checker) hashBalance(path string, s Service) {
 }
 
 func (c *checker) sessionKeys(path string, keys []secret.Ref) {
-	if len(keys) > affinity.MaxKeys {
-		c.fail(path, "%d keys are more than %d", len(keys), affinity.MaxKeys)
-	}
-	for i, k := range keys {
+	for i, k := range bounded(c, path, "keys", keys, affinity.MaxKeys) {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		if k == "" {
 			c.fail(at, "missing")

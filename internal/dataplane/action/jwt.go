@@ -11,7 +11,7 @@ type JWT struct {
 // refusals are the sentences about refused tokens, without quotes and backslashes.
 var refusals = [jwt.NumReasons]string{
 	jwt.Missing: "the route needs a token", jwt.Malformed: "the token is not valid", jwt.Algorithm: "the algorithm of the token is not allowed",
-	jwt.NoKeys: "the keys of the issuer are not available yet: try again", jwt.UnknownKey: "no key of the issuer fits the token",
+	jwt.NoKeys: "the keys of the issuer are not available yet: retry in a few seconds", jwt.UnknownKey: "no key of the issuer fits the token",
 	jwt.Signature: "the signature of the token is wrong", jwt.Issuer: "the token is of another issuer", jwt.Audience: "the token is for another audience",
 	jwt.Expired: "the token has expired", jwt.NotYetValid: "the token is not valid yet",
 }

@@ -13,7 +13,7 @@ var answerText = map[string]string{
 	CodeDenied:       "the route does not admit this address",
 	CodeUnauthorized: "the route needs a name and a password",
 	CodeFault:        "the route injects faults for tests",
-	CodeLoginBusy:    "too many passwords are being checked: try again",
+	CodeLoginBusy:    "too many passwords are being checked: retry in a few seconds",
 }
 
 // answer answers a request without an instance.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -50,11 +51,7 @@ func (d *deletedGroups) path() string { return filepath.Join(d.dir, deletedGroup
 func (d *deletedGroups) before() map[string]int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	out := make(map[string]int64, len(d.at))
-	for group, at := range d.at {
-		out[group] = at
-	}
-	return out
+	return maps.Clone(d.at)
 }
 
 // remember is the edit of a reply to DeleteGroups: the client gets the reply once the deletion is on disk.

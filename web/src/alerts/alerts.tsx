@@ -54,7 +54,7 @@ export function AlertsView() {
           {silenced.length > 0 && <Group id="silenced" title="Silenced" alerts={silenced} silence={silence} empty="" />}
           <Silences list={holding} error={silences.error} />
           <Receivers />
-          <Group id="resolved" title="Resolved" alerts={over.slice(0, 200)} empty="Nothing has been resolved in the last 30 days. Break something to see an alert come and go: smartlb demo break user-service-3" />
+          <Group id="resolved" title="Resolved" alerts={over.slice(0, 200)} empty="No alert ended in the last 30 days." />
         </>
       )}
       {silencing && (

@@ -42,7 +42,7 @@ export function SilenceDialog({ alert, onClose }: { alert: Alert; onClose: () =>
       </p>
       <p>
         <label htmlFor={`${id}-why`}>Reason</label>
-        <input id={`${id}-why`} type="text" maxLength={500} value={reason} onChange={(e) => setReason(e.target.value)} placeholder="so that others know" />
+        <input id={`${id}-why`} type="text" maxLength={500} value={reason} onChange={(e) => setReason(e.target.value)} placeholder="shown to other operators" />
       </p>
     </Confirm>
   );

@@ -20,7 +20,7 @@ export function CapacityView({ params }: { params: Params }) {
       </div>
       <StaleNote of={all} what="what the services can carry" />
       {all.isPending && <Waiting what="what the services can carry" />}
-      {all.data && shown.length === 0 && <Empty title="No service is configured" />}
+      {all.data && shown.length === 0 && <Empty title="No service is configured">Apply a configuration with services in Configuration, Edit.</Empty>}
       <div className={all.isError ? "stale" : ""}>
         {name === undefined ? (
           <ul className="capacities" aria-label="Services">

@@ -74,7 +74,7 @@ export function History({ current }: { current: string }) {
     [from, to, current, forbidden],
   );
   if (!list.data) return list.isError ? <StaleNote of={list} what="the log of configuration" /> : <Waiting what="the log of configuration" />;
-  if (rows.length === 0) return <Empty title="The log is empty">Publish a first revision in Edit.</Empty>;
+  if (rows.length === 0) return <Empty title="The log is empty">To publish the first revision, open Edit.</Empty>;
   return (
     <>
       {from && <Comparing from={from} to={to} back={from === current || forbidden ? undefined : () => setBack(from)} />}

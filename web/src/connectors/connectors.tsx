@@ -97,7 +97,7 @@ function List() {
       {worker.data?.connectors.length === 0 ? (
         <Empty title="There is no connector yet">
           <p>
-            “Create …” makes one from the classes that the worker has, and <code>smartlb kafka connect apply -f FILE</code> from a file.
+            “Create …” creates a connector of one of the classes of the worker. <code>smartlb kafka connect apply -f FILE</code> creates connectors from a file.
           </p>
         </Empty>
       ) : (
@@ -114,7 +114,7 @@ function NoWorker({ error }: { error: unknown }) {
     <Empty title="Kafka Connect does not answer">
       <p>{error instanceof ApiError ? error.problem.error : "The console does not answer."}</p>
       <p>
-        It moves data between Kafka and other systems, and is optional. <code>smartlb kafka start</code> starts a worker with Kafka if Java 17 is installed; <code>SMARTLB_CONNECT=URL</code> sets the address of another worker. The page refreshes automatically.
+        Kafka Connect moves data between Kafka and other systems, and is optional. <code>smartlb kafka start</code> starts a worker with Kafka if Java 17 is installed; <code>SMARTLB_CONNECT=URL</code> sets the address of another worker. The page refreshes automatically.
       </p>
     </Empty>
   );

@@ -83,11 +83,11 @@ export function OneRequest({ request }: { request: string }) {
       {found?.done && attempts.length === 0 && (
         <Empty title="This request was not recorded">
           <p>
-            {count(found.scanned)} decisions since <Time at={found.from} /> were looked at. Only a sample of all requests is recorded, and each one that failed, was tried again, or met an ejection or
-            panic; so a request that is not here went well, as far as is known, or is older.
+            The search read {count(found.scanned)} decisions since <Time at={found.from} />. smartlb records a sample of all requests, and every request that failed, was retried, or met an ejection or
+            panic. A request that is not here was not in the sample and did not fail, or it is older.
           </p>
           <p>
-            To see one for sure, send it with <code>X-Smartlb-Explain: 1</code>: the answer carries its decision.
+            To see the decision of a new request, send the request with <code>X-Smartlb-Explain: 1</code> from an address in <code>proxy.explainFrom</code>: the response has the decision in <code>X-Smartlb-Decision</code>.
           </p>
         </Empty>
       )}
@@ -111,7 +111,7 @@ function Attempt({ d, last }: { d: Decision; last: boolean }) {
         {why(d).map((w) => (
           <li key={w}>{w}</li>
         ))}
-        {last && d.outcome?.totalMs !== undefined && <li>From the request's begin to the last byte it took {duration(d.outcome.totalMs)}.</li>}
+        {last && d.outcome?.totalMs !== undefined && <li>The whole request took {duration(d.outcome.totalMs)}, to the last byte of the response.</li>}
       </ul>
       {(d.candidates?.length ?? 0) > 0 && <Candidates d={d} />}
       {(d.excluded?.length ?? 0) > 0 && (

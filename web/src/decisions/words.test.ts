@@ -20,7 +20,7 @@ describe("a decision in words", () => {
     expect(text).toContain("a was chosen because a request to it cost 1.25, the lowest of 2 compared instances");
     expect(text).toContain("the next, b, cost 4.00 (in flight ×4.00)");
     expect(text).toContain("Not considered: c (ejected)");
-    expect(text).toContain("timeout after 1.5 s; the instance may have seen the request");
+    expect(text).toContain("timeout after 1.5 s; the instance may have received the request");
     expect(text).toContain("Then another instance was tried");
     expect([failed(d), outcome(d)]).toEqual([true, "timeout, retried"]);
   });

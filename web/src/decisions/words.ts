@@ -75,7 +75,7 @@ export function why(d: Decision): string[] {
   if (d.panic) out.push("The service was in panic: too few of its instances were healthy (panicThreshold), so all instances except draining ones were used.");
   const o = d.outcome ?? {};
   const took = o.headMs !== undefined ? ` after ${duration(o.headMs)}` : "";
-  if (o.failure) out.push(`It ended with ${o.failure}${took}${o.sent ? "; the instance may have seen the request" : "; the instance never saw the request"}.`);
+  if (o.failure) out.push(`It ended with ${o.failure}${took}${o.sent ? "; the instance may have received the request" : "; the instance did not receive the request"}.`);
   else if (o.status) out.push(`It answered ${o.status}${took}.`);
   if (o.retried) out.push("Then another instance was tried.");
   const recorded = recordedFor[d.why ?? ""];

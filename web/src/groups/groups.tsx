@@ -81,7 +81,7 @@ function List() {
       {list.data?.length === 0 && (
         <Empty title="There is no consumer group">
           <p>
-            A group is there when a consumer joins one: <code>smartlb up --demo</code> runs the analyzer as <code>smartlb-analyzer</code>. This console reads without a group.
+            A group appears when a consumer joins it. A node with the role analyzer joins <code>smartlb-analyzer</code>. This console reads without a group.
           </p>
         </Empty>
       )}

@@ -176,7 +176,7 @@ function Facts({ id, title, rows }: { id: string; title: string; rows: [string, 
 /** Each fact from Kafka with its age and trust. */
 function KafkaFacts({ i, score }: { i: Instance; score: number }) {
   const f = i.facts;
-  if (!f) return <Facts id="kafka" title="Facts from Kafka" rows={[["facts", "nothing is known: only this proxy's own measurements count"]]} />;
+  if (!f) return <Facts id="kafka" title="Facts from Kafka" rows={[["facts", "no data: the proxy uses only its own measurements"]]} />;
   const unknown = <span className="muted">unknown</span>;
   const rows: [string, React.ReactNode][] = [
     ["score", `${scoreText(score)} ${f.state}${f.reasons.length ? ` (${f.reasons.join(", ")})` : ""}`],
@@ -204,7 +204,7 @@ function KafkaFacts({ i, score }: { i: Instance; score: number }) {
           ))}
         </tbody>
       </table>
-      <p className="muted small">Messages about it that were ignored in the last minute: {ignored || "none"}.</p>
+      <p className="muted small">Messages about this instance that were ignored in the last minute: {ignored || "none"}.</p>
     </section>
   );
 }

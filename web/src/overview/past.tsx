@@ -46,9 +46,9 @@ function Standings({ past }: { past: Past }) {
   const ejections = past.standings.filter((s) => s.to === "ejected").length;
   return (
     <section aria-labelledby="standings">
-      <h3 id="standings">In and out {ejections > 0 && <span className="muted">{ejections === 1 ? "1 ejection" : `${ejections} ejections`}</span>}</h3>
+      <h3 id="standings">Changes of state {ejections > 0 && <span className="muted">{ejections === 1 ? "1 ejection" : `${ejections} ejections`}</span>}</h3>
       {past.standings.length === 0 ? (
-        <p className="muted">Nothing changed since the node started.</p>
+        <p className="muted">No change since the node started.</p>
       ) : (
         <ul className="events">
           {past.standings.toReversed().map((s, n) => (
@@ -78,7 +78,7 @@ function Probes({ past }: { past: Past }) {
     return (
       <section aria-labelledby="probes">
         <h3 id="probes">Health checks</h3>
-        <p className="muted">None yet. A service gets them with `healthCheck` in its configuration.</p>
+        <p className="muted">No health check yet. To check the instances of a service, set `healthCheck` in its configuration.</p>
       </section>
     );
   }
@@ -119,7 +119,7 @@ function Probes({ past }: { past: Past }) {
 function Reports({ past }: { past: Past }) {
   return (
     <section aria-labelledby="reports">
-      <h3 id="reports">Reports about it</h3>
+      <h3 id="reports">Reports about this instance</h3>
       <ul className="events">
         {past.reports.map((r) => (
           <li key={r.sender}>

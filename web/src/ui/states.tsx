@@ -26,7 +26,7 @@ export function Failure({ error, again }: { error: unknown; again?: () => void }
       {"hint" in problem && problem.hint && <p className="muted">{problem.hint}</p>}
       {again && (
         <button type="button" onClick={again}>
-          Try again
+          Retry
         </button>
       )}
     </div>
@@ -51,7 +51,7 @@ export function StaleNote({ of, what }: { of: { isError: boolean; error: unknown
   return (
     <div className="stale-note" role="status">
       <p className="bad-text">
-        {of.data === undefined ? `Waiting for ${what}` : `Last answer of ${what}`}: {error}. Trying again.
+        {of.data === undefined ? `Waiting for ${what}` : `Last answer of ${what}`}: {error}. Retrying.
       </p>
       {hint && <p className="muted">{hint}</p>}
     </div>

@@ -17,7 +17,8 @@ import (
 // collector is a real OpenTelemetry collector that writes what it gets to a file.
 type collector struct {
 	t   *testing.T
-	url string
+	url string // of OTLP over HTTP
+	rpc string // of OTLP over gRPC
 	out string
 }
 
@@ -38,13 +39,13 @@ func newCollector(t *testing.T) *collector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := porttest.Address(t)
-	c := &collector{t: t, url: "http://" + addr, out: filepath.Join(t.TempDir(), "lines")}
-	config := mustWrite(t, fmt.Sprintf(`receivers: {otlp: {protocols: {http: {endpoint: %q}}}}
+	addr, rpc := porttest.Address(t), porttest.Address(t)
+	c := &collector{t: t, url: "http://" + addr, rpc: "http://" + rpc, out: filepath.Join(t.TempDir(), "lines")}
+	config := mustWrite(t, fmt.Sprintf(`receivers: {otlp: {protocols: {http: {endpoint: %q}, grpc: {endpoint: %q}}}}
 exporters: {lines: {path: %q}}
 service:
   pipelines: {traces: {receivers: [otlp], exporters: [lines]}, logs: {receivers: [otlp], exporters: [lines]}}
-`, addr, c.out))
+`, addr, rpc, c.out))
 	cmd := exec.Command(path, "--config", "file:"+config)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log

@@ -44,6 +44,8 @@ type fleet struct {
 	load      topic.Load
 	reporting int // instances that report themselves with a Kafka client of their own; the others do not
 	dir       string
+	net       *network
+	fail      context.CancelCauseFunc // ends the measurement
 	addr      string
 	instances []*member
 	pools     map[string]*upstream.Pool
@@ -62,11 +64,11 @@ type volume struct{ records, bytes float64 }
 // measure runs a fleet and returns what each topic's log grew by in a second, after a warm-up in which pauses reach
 // their length.
 func measure(ctx context.Context, dir string, load topic.Load, reporting int, warm, span time.Duration) (map[string]volume, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
-	defer cancel()
-	f := &fleet{load: load, reporting: min(reporting, load.Instances), dir: dir}
+	defer cancel(nil)
+	f := &fleet{load: load, reporting: min(reporting, load.Instances), dir: dir, net: newNetwork(), fail: cancel}
 	if err := f.startBroker(ctx, &running); err != nil {
 		return nil, err
 	}
@@ -74,7 +76,7 @@ func measure(ctx context.Context, dir string, load topic.Load, reporting int, wa
 		return nil, err
 	}
 	if !wait(ctx, warm) {
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	}
 	before, err := f.volumes(ctx)
 	if err != nil {
@@ -82,7 +84,7 @@ func measure(ctx context.Context, dir string, load topic.Load, reporting int, wa
 	}
 	began := time.Now()
 	if !wait(ctx, span) {
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	}
 	after, err := f.volumes(ctx)
 	if err != nil {
@@ -109,17 +111,23 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 func (f *fleet) config() kafka.Config {
 	cfg := kafka.Default()
 	cfg.Brokers, cfg.Linger = []string{f.addr}, 100*time.Millisecond // a node's default
+	cfg.Dial = f.net.Dial
 	return cfg
 }
 
 func (f *fleet) startBroker(ctx context.Context, running *sync.WaitGroup) error {
 	cfg := broker.Default()
-	cfg.Dir, cfg.External, cfg.Internal = f.dir, "127.0.0.1:0", ""
+	cfg.Dir, cfg.External, cfg.Internal = f.dir, "127.0.0.1:9092", ""
+	cfg.Listen, cfg.Dial = f.net.Listen, f.net.Dial
 	b, err := broker.New(cfg, quiet())
 	if err != nil {
 		return err
 	}
-	running.Go(func() { _ = b.Run(ctx) })
+	running.Go(func() {
+		if err := b.Run(ctx); err != nil {
+			f.fail(err)
+		}
+	})
 	f.addr = b.Addr()
 	catalog, err := topic.Parse(deployment.Topics)
 	if err != nil {
@@ -211,7 +219,7 @@ func (f *fleet) configure(ctx context.Context, producer *kafka.Producer) error {
 // startInstances starts the instances' own reporters, over the first second.
 func (f *fleet) startInstances(ctx context.Context, running *sync.WaitGroup) error {
 	for n, m := range f.instances[:f.reporting] {
-		publisher, err := reportkafka.NewPublisher(reportkafka.Config{Brokers: []string{f.addr}})
+		publisher, err := reportkafka.NewPublisher(reportkafka.Config{Brokers: []string{f.addr}, Dial: f.net.Dial})
 		if err != nil {
 			return err
 		}

@@ -6,7 +6,7 @@
 //	go run ./bench/volume -instances 200 -proxies 1 -requests 100
 //
 // Every instance that reports itself is a Kafka client of its own, as in real
-// life. -reporting bounds their number; what they write is then scaled up.
+// life. They are connected with the broker in memory. -reporting bounds their number; what they write is then scaled up.
 package main
 
 import (

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -39,6 +40,9 @@ type Config struct {
 	RequestTimeout     time.Duration // one request with its retries; default 15 s
 	DeliveryTimeout    time.Duration // longest time a record waits for delivery before it is dropped; default 30 s
 	Retry              backoff.Policy
+
+	// Dial opens a connection to a broker, before TLS; default: TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	Security Security            // default: no encryption, no login
 	Getenv   func(string) string // looks up ${env:NAME}; default os.Getenv

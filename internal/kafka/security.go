@@ -231,9 +231,12 @@ func (c Config) resolve(ref secret.Ref) (string, error) {
 
 // dial opens one connection to a broker.
 func (c Config) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	d := &net.Dialer{Timeout: c.DialTimeout, KeepAlive: 30 * time.Second}
+	dial := c.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: c.DialTimeout, KeepAlive: 30 * time.Second}).DialContext
+	}
 	if !c.Security.TLS.On() {
-		return d.DialContext(ctx, network, address)
+		return dial(ctx, network, address)
 	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -245,8 +248,13 @@ func (c Config) dial(ctx context.Context, network, address string) (net.Conn, er
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.DialTimeout) // of connection and handshake together
 	defer cancel()
-	conn, err := (&tls.Dialer{NetDialer: d, Config: settings}).DialContext(ctx, network, address)
+	raw, err := dial(ctx, network, address)
 	if err != nil {
+		return nil, &TLSError{Address: address, Err: err}
+	}
+	conn := tls.Client(raw, settings)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = raw.Close()
 		return nil, &TLSError{Address: address, Err: err}
 	}
 	return conn, nil

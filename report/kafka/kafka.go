@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"time"
 
@@ -25,6 +26,8 @@ type Config struct {
 	Buffer   int           // limit of reports held while they cannot be delivered; default 600
 	Timeout  time.Duration // how long a report waits for delivery before it is dropped; default 10 s, because older reports are of little use
 	Log      *slog.Logger  // receives problems with brokers; default: none
+
+	Dial func(ctx context.Context, network, address string) (net.Conn, error) // opens a connection to a broker; default: TCP
 
 	TLS   TLS   // default: not encrypted
 	Login Login // default: none
@@ -74,7 +77,7 @@ var (
 // NewPublisher checks the configuration. It does not connect; the first report does.
 func NewPublisher(cfg Config) (*Publisher, error) {
 	k := kafka.Default()
-	k.Brokers = cfg.Brokers
+	k.Brokers, k.Dial = cfg.Brokers, cfg.Dial
 	k.Security, k.Getenv = cfg.security()
 	k.ClientID = orDefault(cfg.ClientID, "smartlb-report")
 	k.MaxBufferedRecords = orDefault(cfg.Buffer, 600)

@@ -186,11 +186,12 @@ func targetsOf(t *testing.T, list string) (all []string) {
 	return all
 }
 
-// TestInstancesComeAndGo: a rolling restart of 80 instances behind a file, a server, a name and Consul, and each way in which these
+// TestInstancesComeAndGo: a rolling restart of 40 instances behind each of a file, a server, a name and Consul, and each way in which these
 // can fail, cost no request. The alert fires and ends, each join and leave is in the audit log, and a node that starts while its
 // sources are gone uses the last known instances.
 func TestInstancesComeAndGo(t *testing.T) {
 	t.Parallel()
+	const instances, atOnce = 40, 10
 	folder, data := t.TempDir(), t.TempDir()
 	path := filepath.Join(folder, "f.json")
 	byFile := &fleet{t: t, publish: func(list string) {
@@ -228,7 +229,7 @@ func TestInstancesComeAndGo(t *testing.T) {
 	fleets := []*fleet{byFile, byHTTP, byDNS, byConsul}
 	for _, f := range fleets {
 		var all []string
-		for range 20 {
+		for range instances {
 			all = append(all, f.add())
 		}
 		f.list(all)
@@ -306,13 +307,13 @@ services:
 			return false
 		}
 	}
-	// Each round starts five instances, lists them in place of five old ones, and stops these when the node has heard of it:
+	// Each round starts ten instances, lists them in place of ten old ones, and stops these when the node has heard of it:
 	// within the share of instances that may leave, or before.
 	for range 4 {
 		for _, f := range fleets {
-			old := slices.Clone(f.listed[:5])
-			next := slices.Clone(f.listed[5:])
-			for range 5 {
+			old := slices.Clone(f.listed[:atOnce])
+			next := slices.Clone(f.listed[atOnce:])
+			for range atOnce {
 				next = append(next, f.add())
 			}
 			f.list(next)
@@ -366,7 +367,7 @@ services:
 			ok := 0
 			for _, s := range v.Services {
 				want := map[string]string{"f": row.inFile, "h": row.atServer, "d": row.inDNS, "c": row.inConsul}[s.ID]
-				if strings.Contains(s.Discovery.Sources[0].Error, want) && len(s.Instances) == 20 {
+				if strings.Contains(s.Discovery.Sources[0].Error, want) && len(s.Instances) == instances {
 					ok++
 				}
 			}
@@ -389,7 +390,7 @@ services:
 	}
 	eventually(t, "the joins and leaves in the audit log", func() bool {
 		out, _, _ := smartlb(t, "audit", "-n", "200", "-b", b.Address("broker"), "-o", "json")
-		return strings.Count(out, "change.instances") >= 8 && strings.Contains(out, "5 joined from file f.json: ") && strings.Contains(out, " left from http http://"+l.Addr().String()+"/h: ")
+		return strings.Count(out, "change.instances") >= 8 && strings.Contains(out, "10 joined from file f.json: ") && strings.Contains(out, " left from http http://"+l.Addr().String()+"/h: ")
 	})
 	stopLoad()
 	load.Wait()
@@ -412,7 +413,7 @@ services:
 	eventually(t, "sources that work, and the end of the alerts", func() bool {
 		v := sourcesOf(t, n)
 		for _, s := range v.Services {
-			if d := s.Discovery.Sources[0]; d.Error != "" || d.Saved || d.Stale || len(s.Instances) != 20 || s.Instances[0].Source != d.Source {
+			if d := s.Discovery.Sources[0]; d.Error != "" || d.Saved || d.Stale || len(s.Instances) != instances || s.Instances[0].Source != d.Source {
 				return false
 			}
 		}

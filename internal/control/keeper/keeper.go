@@ -16,8 +16,19 @@ import (
 	"github.com/smartlb/smartlb/internal/event"
 )
 
-// Tick is the interval at which every pool is rebuilt, because trust, slow start and medians change with time.
-const Tick = 100 * time.Millisecond
+// Tick is the interval at which every pool is rebuilt, because trust, slow start and medians change with time. Nodes with
+// more than fewInstances use longer ones, up to maxTick, in proportion.
+const (
+	Tick         = 100 * time.Millisecond
+	maxTick      = time.Second
+	fewInstances = 1000
+)
+
+// tickOf returns the interval of a node with n instances. A rebuild takes time in proportion to n, so that rebuilds take
+// about 1 % of a core at most.
+func tickOf(n int) time.Duration {
+	return min(max(Tick, Tick*time.Duration(n)/fewInstances), maxTick)
+}
 
 // Change reports that one instance enters or leaves rotation, or that a service's panic begins or ends (Instance
 // empty).
@@ -253,25 +264,30 @@ func (k *Keeper) distance(in config.Instance) upstream.Distance {
 
 // Run builds pools until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
-	ticker := time.NewTicker(Tick)
-	defer ticker.Stop()
+	timer := time.NewTimer(Tick)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-timer.C:
 		case <-k.wake:
 		}
-		k.Rebuild()
+		timer.Reset(tickOf(k.Rebuild()))
 	}
 }
 
-// Rebuild replaces every pool by one that reflects what is known now. Run does so every Tick.
-func (k *Keeper) Rebuild() {
+// Rebuild replaces every pool by one that reflects what is known now, and returns the number of instances in them. Run does
+// so every Tick.
+func (k *Keeper) Rebuild() (instances int) {
 	defer k.tell()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.rebuildAll(k.cfg.Now())
+	for _, s := range k.services {
+		instances += len(s.instances)
+	}
+	return instances
 }
 
 // Wake requests new pools before the next tick. It does not block.

@@ -676,3 +676,11 @@ func TestUtilizationInResponsesActsAtOnce(t *testing.T) {
 		t.Errorf("a report without utilization: veto %v, utilization %v", member().Veto, member().Utilization)
 	}
 }
+
+func TestALargeFleetIsRebuiltLessOften(t *testing.T) {
+	for n, want := range map[int]time.Duration{0: Tick, 1: Tick, 1000: Tick, 2500: Tick * 5 / 2, 5000: 500 * time.Millisecond, 10_000: time.Second, 1_000_000: time.Second} {
+		if got := tickOf(n); got != want {
+			t.Errorf("%d instances: a rebuild each %s, want %s", n, got, want)
+		}
+	}
+}

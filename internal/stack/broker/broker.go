@@ -75,13 +75,13 @@ func (b *Broker) bind() error {
 	if host == "" || net.ParseIP(host).IsUnspecified() {
 		host = "localhost"
 	}
-	external, err := listen("EXTERNAL", b.cfg.External, b.cfg.AdvertisedExternal, host)
+	external, err := b.listen("EXTERNAL", b.cfg.External, b.cfg.AdvertisedExternal, host)
 	if err != nil {
 		return err
 	}
 	entries := []*entry{external}
 	if b.cfg.Internal != "" {
-		internal, err := listen("INTERNAL", b.cfg.Internal, b.cfg.AdvertisedInternal, internalHost())
+		internal, err := b.listen("INTERNAL", b.cfg.Internal, b.cfg.AdvertisedInternal, internalHost())
 		if err != nil {
 			external.ln.Close()
 			return err
@@ -167,8 +167,7 @@ func (b *Broker) Run(ctx context.Context) error {
 		kgo.SeedBrokers(b.Addr()), kgo.ClientID("smartlb-broker"), kgo.DisableClientMetrics(),
 		kgo.RetryTimeout(callTimeout),
 		kgo.Dialer(func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer // dials the bound address, whichever address is advertised
-			return d.DialContext(ctx, "tcp", b.fan.entries[0].ln.Addr().String())
+			return b.cfg.Dial(ctx, "tcp", b.Bound()) // whichever address is advertised
 		}),
 	)
 	if err != nil {

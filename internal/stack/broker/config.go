@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -21,6 +22,10 @@ type Config struct {
 	// if that name resolves, with the port in use.
 	AdvertisedExternal string
 	AdvertisedInternal string
+
+	// Listen opens the listeners, and Dial connects to them; default: TCP.
+	Listen func(network, address string) (net.Listener, error)
+	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Default returns the configuration of a broker on Kafka's usual ports.
@@ -31,6 +36,8 @@ func Default() Config {
 		Bytes:    1 << 30,
 		Sweep:    time.Minute,
 		Reserve:  32 << 20,
+		Listen:   net.Listen,
+		Dial:     new(net.Dialer).DialContext,
 	}
 }
 

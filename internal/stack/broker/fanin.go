@@ -20,8 +20,8 @@ type entry struct {
 func (e *entry) advertised() string { return net.JoinHostPort(e.host, strconv.Itoa(int(e.port))) }
 
 // listen binds one entry. advertise may be empty.
-func listen(name, addr, advertise, fallbackHost string) (*entry, error) {
-	ln, err := net.Listen("tcp", addr)
+func (b *Broker) listen(name, addr, advertise, fallbackHost string) (*entry, error) {
+	ln, err := b.cfg.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listener %s: %w", name, err)
 	}

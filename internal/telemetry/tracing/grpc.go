@@ -59,7 +59,7 @@ func (e *Exporter) runGRPC(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s.endpoint: %w", e.cfg.Key, err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	e.client = otlptracegrpc.NewClient( // each option that has a variable OTEL_EXPORTER_OTLP_... is set, so that none changes it
 		otlptracegrpc.WithGRPCConn(conn),
 		otlptracegrpc.WithHeaders(map[string]string{}),

@@ -131,7 +131,7 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 	}
 	if t := a.o.Document.Telemetry.Tracing; t.On() {
 		d.tracing, err = tracing.New(tracing.Config{
-			Key: "telemetry.tracing", Node: a.node, Version: a.o.Version, Endpoint: t.URL(), Headers: t.Headers, CA: t.CA, Timeout: t.Timeout, Log: a.o.Log,
+			Key: "telemetry.tracing", Node: a.node, Version: a.o.Version, Endpoint: t.URL(), GRPC: t.GRPC(), Headers: t.Headers, CA: t.CA, Timeout: t.Timeout, Log: a.o.Log,
 		})
 		if err != nil {
 			return err

@@ -17,7 +17,8 @@ import (
 // collector is a real OpenTelemetry collector that writes what it gets to a file.
 type collector struct {
 	t   *testing.T
-	url string
+	url string // of OTLP over HTTP
+	rpc string // of OTLP over gRPC
 	out string
 }
 
@@ -38,17 +39,17 @@ func newCollector(t *testing.T, metrics ...string) *collector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := porttest.Address(t)
-	c := &collector{t: t, url: "http://" + addr, out: filepath.Join(t.TempDir(), "lines")}
+	addr, rpc := porttest.Address(t), porttest.Address(t)
+	c := &collector{t: t, url: "http://" + addr, rpc: "http://" + rpc, out: filepath.Join(t.TempDir(), "lines")}
 	pipelines, exporters := "traces: {receivers: [otlp], exporters: [lines]}, logs: {receivers: [otlp], exporters: [lines]}", ""
 	for i, url := range metrics {
 		exporters += fmt.Sprintf(", otlp_http/%d: {endpoint: %q}", i, url)
 		pipelines += fmt.Sprintf(", metrics/%d: {receivers: [otlp], exporters: [otlp_http/%d]}", i, i)
 	}
-	config := mustWrite(t, fmt.Sprintf(`receivers: {otlp: {protocols: {http: {endpoint: %q}}}}
+	config := mustWrite(t, fmt.Sprintf(`receivers: {otlp: {protocols: {http: {endpoint: %q}, grpc: {endpoint: %q}}}}
 exporters: {lines: {path: %q}%s}
 service: {pipelines: {%s}}
-`, addr, c.out, exporters, pipelines))
+`, addr, rpc, c.out, exporters, pipelines))
 	cmd := exec.Command(path, "--config", "file:"+config)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log

@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -35,6 +37,8 @@ func verifier(left chan<- struct{}) http.HandlerFunc {
 			_, _ = io.WriteString(w, strings.Repeat("x", 1<<20))
 		case r.Header.Get("Cookie") == "session=ann":
 			w.Header().Set("Remote-User", "ann")
+			w.Header()["Set-Cookie"] = []string{"session=new; HttpOnly", "try=; Max-Age=0"}
+			w.Header().Set("X-Level", "2")
 		case r.Header.Get("Accept") == "text/html":
 			w.Header().Set("Location", "https://login.example/?rd="+uri)
 			w.Header().Set("Set-Cookie", "try=1; HttpOnly")
@@ -48,7 +52,9 @@ func verifier(left chan<- struct{}) http.HandlerFunc {
 }
 
 const forwardAuthRoutes = `routes:
-  - {name: shop, path: {prefix: /shop}, service: a, forwardAuth: {url: SERVICE/verify, authRequestHeaders: [Accept], authResponseHeaders: [Remote-User], timeout: 1m}}
+  - {name: shop, path: {prefix: /shop}, service: a, forwardAuth: {url: SERVICE/verify, authRequestHeaders: [Accept], authResponseHeaders: [Remote-User], authClientHeaders: [Set-Cookie, X-Level], timeout: 1m}}
+  - {name: secure, path: {prefix: /secure}, service: a, forwardAuth: {url: SECURE/verify, ca: CAFILE, timeout: 1m}}
+  - {name: secure-system, path: {prefix: /secure/system}, service: a, forwardAuth: {url: SECURE/verify, timeout: 1m}}
   - {name: never, path: {prefix: /never}, service: a, forwardAuth: {url: SERVICE/verify, timeout: 1m}}
   - {name: huge, path: {prefix: /huge}, service: a, forwardAuth: {url: SERVICE/verify, timeout: 1m}}
   - {name: slow, path: {prefix: /slow}, service: a, forwardAuth: {url: SERVICE/verify, timeout: 100ms}}
@@ -66,6 +72,8 @@ func TestForwardAuth(t *testing.T) {
 	instance := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		n, _ := io.Copy(io.Discard, r.Body)
+		w.Header().Set("Set-Cookie", "cart=1")
+		w.Header().Set("X-Level", "of the instance")
 		_, _ = fmt.Fprintf(w, "%s;%d", strings.Join(r.Header.Values("Remote-User"), "+"), n)
 	}))
 	defer instance.Close()
@@ -75,9 +83,14 @@ func TestForwardAuth(t *testing.T) {
 	down := porttest.Address(t)
 
 	ca := certtest.New(t, "e2e")
+	secure := httptest.NewUnstartedServer(verifier(left))
+	secure.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Issue(certtest.Options{}, "127.0.0.1")}}
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	defer func() { secure.CloseClientConnections(); secure.Close() }()
 	certPEM, keyPEM := ca.IssuePEM(certtest.Options{}, "localhost")
 	cert, key := certtest.Files(t, t.TempDir(), "server", certPEM, keyPEM)
-	file := mustWrite(t, strings.NewReplacer("SERVICE", service.URL, "DOWN", "http://"+down).Replace(forwardAuthRoutes)+fmt.Sprintf(`listeners:
+	file := mustWrite(t, strings.NewReplacer("SERVICE", service.URL, "DOWN", "http://"+down, "SECURE", secure.URL, "CAFILE", mustWrite(t, string(ca.PEM()))).Replace(forwardAuthRoutes)+fmt.Sprintf(`listeners:
   - {name: web, address: "localhost:0", tls: {certificates: [{cert: %q, key: %q}]}}
 services:
   - {id: a, instances: [{id: i, address: %q}]}
@@ -120,7 +133,12 @@ services:
 			}
 			return head
 		}
-		expect("/shop/a", "200", "200", "ann;4", "Cookie", "session=ann")
+		h := expect("/shop/a", "200", "200", "ann;4", "Cookie", "session=ann")
+		if got := fmt.Sprint(h["Set-Cookie"], h["X-Level"]); got != "[cart=1 session=new; HttpOnly try=; Max-Age=0] [2]" {
+			t.Errorf("%s: the client got %s", protocol, got)
+		}
+		expect("/secure", "200", "200", ";4", "Cookie", "session=ann")
+		expect("/secure/system", "503", "gRPC 14", "503 auth-unavailable: ", "Cookie", "session=ann")
 		if h := expect("/shop/a", "401", "gRPC 16", "log in"); !grpc && h.Get("WWW-Authenticate") != `Basic realm="shop"` {
 			t.Errorf("%s: %v", protocol, h)
 		}
@@ -140,7 +158,7 @@ services:
 			t.Errorf("%s: a large body: got %s %s", protocol, status, body)
 		}
 	}
-	if n := asked.Load(); n != 12 {
+	if n := asked.Load(); n != 15 {
 		t.Errorf("the instance got %d requests", n)
 	}
 	// The time of a client of gRPC ends within the wait.

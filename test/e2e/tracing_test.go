@@ -135,16 +135,17 @@ services: [{id: shop, instances: [{id: i1, address: %q}]}]
 }
 
 // Calls of grpc-go: the instance's answer is not in the head of the response, so both spans have no error.
+// The spans go to the collector by gRPC.
 func TestTracesOfGRPC(t *testing.T) {
 	t.Parallel()
 	collector := newCollector(t)
 	server, client := grpcTools(t)
 	addr, _ := grpcInstance(t, server)
 	file := mustWrite(t, fmt.Sprintf(`listeners: [{name: web, address: "127.0.0.1:0"}]
-telemetry: {tracing: {endpoint: %q, sample: 1}}
+telemetry: {tracing: {endpoint: %q, protocol: grpc, sample: 1}}
 routes: [{name: all, path: {prefix: /}, service: calls}]
 services: [{id: calls, protocol: h2c, instances: [{id: c1, address: %q}]}]
-`, collector.url, addr))
+`, collector.rpc, addr))
 	p := start(t, true, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--config", file, "--admin", "127.0.0.1:0", "--data", t.TempDir())
 	host, port, err := net.SplitHostPort(p.Address("web"))
 	if err != nil {

@@ -1,10 +1,14 @@
 package config
 
 import (
+	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/smartlb/smartlb/internal/dataplane/action"
+	"github.com/smartlb/smartlb/internal/dataplane/forwardauth"
 	"github.com/smartlb/smartlb/internal/dataplane/router"
 	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 )
@@ -73,6 +77,15 @@ func TestMistakesInAccessAreNamed(t *testing.T) {
 		{"forwardAuth: {url: 'http://auth', authResponseHeaders: [X-Request-Id]}", "forwardAuth.authResponseHeaders[0]"},
 		{"forwardAuth: {url: 'http://auth', authResponseHeaders: [X-User]}, requestHeaders: {remove: [X-User]}", "forwardAuth.authResponseHeaders[0]: requestHeaders edits the header X-User too"},
 		{"forwardAuth: {url: 'http://auth', authResponseHeaders: [X-User]}, jwt: {issuer: i, jwks: k, claims: {x-user: sub}}", "forwardAuth.authResponseHeaders[0]: jwt.claims writes the header X-User too"},
+		{"forwardAuth: {url: 'HTTPS://auth', ca: /etc/auth.pem, authClientHeaders: [Set-Cookie, X-Level], authResponseHeaders: [X-Level]}, requestHeaders: {set: {Set-Cookie: a}}", ""},
+		{"forwardAuth: {url: 'Http://auth', ca: /etc/auth.pem}", "forwardAuth.ca: has no effect: the URL is not https"},
+		{"forwardAuth: {url: 'http://auth', authClientHeaders: [" + strings.Repeat("A, ", 32) + "A]}", "forwardAuth.authClientHeaders: 33 headers are more than 32"},
+		{"forwardAuth: {url: 'http://auth', authClientHeaders: [X-A, x_a]}", "forwardAuth.authClientHeaders[1]: the header x_a is in the list twice"},
+		{"forwardAuth: {url: 'http://auth', authClientHeaders: [Content-Length]}", "forwardAuth.authClientHeaders[0]"},
+		{"forwardAuth: {url: 'http://auth', authClientHeaders: [\"A\\r\\nB\"]}", "forwardAuth.authClientHeaders[0]"},
+		{"forwardAuth: {url: 'http://auth', authClientHeaders: [content-encoding]}", "forwardAuth.authClientHeaders[0]: content-encoding: describes the body of the answer"},
+		{"forwardAuth: {url: 'http://auth', authClientHeaders: [X-A]}, responseHeaders: {remove: [x-a]}", "forwardAuth.authClientHeaders[0]: responseHeaders edits the header X-A too"},
+		{"forwardAuth: {url: 'http://auth', authClientHeaders: [Access-Control-Max-Age]}, cors: {allowOrigins: ['*']}", "forwardAuth.authClientHeaders[0]: cors writes the header Access-Control-Max-Age"},
 		{"cors: {allowOrigins: ['*']}", ""},
 		{"cors: {allowOrigins: ['https://a.example', 'https://*.a.example:8443', 'http://[::1]:80'], allowMethods: [PUT], allowHeaders: [X-A], exposeHeaders: ['*'], maxAge: 24h}", ""},
 		{"cors: {}", "cors.allowOrigins: missing"},
@@ -98,6 +111,25 @@ func TestMistakesInAccessAreNamed(t *testing.T) {
 		_, err := ParseTraffic([]byte("services: [{id: a, instances: [{id: i, address: 'h:1'}]}]\nroutes:\n  - {name: r, service: a, " + tc.route + "}\n"))
 		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), "line 3: routes[0]."+tc.want)) {
 			t.Errorf("%.200s: got %v, want %q", tc.route, err, tc.want)
+		}
+	}
+}
+
+// A file with authorities that cannot be used leaves the routing as it is.
+func TestAuthoritiesOfTheAuthenticationServiceAreRead(t *testing.T) {
+	dir := t.TempDir()
+	bad := filepath.Join(dir, "bad.pem")
+	if err := os.WriteFile(bad, []byte("no PEM"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{bad, dir, filepath.Join(dir, "missing.pem"), os.DevNull} {
+		d, err := ParseTraffic([]byte("services: [{id: a, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a, forwardAuth: {url: 'https://auth', ca: " + file + "}}]\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := forwardauth.NewClient(slog.New(slog.DiscardHandler))
+		if _, err := Compile(d, "1", upstream.NewService, Local{Auth: AuthState{Client: client}}); err == nil || !strings.Contains(err.Error(), "route r: forwardAuth.ca: ") || !strings.Contains(err.Error(), file) {
+			t.Errorf("%s: got %v", file, err)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/smartlb/smartlb/internal/dataplane/action"
@@ -16,9 +17,15 @@ type ForwardAuth struct {
 	AuthRequestHeaders []string `yaml:"authRequestHeaders"`
 	// names of headers of an answer with 2xx that the instance gets, at most 32. The proxy removes these headers from what
 	// clients send; default none
-	AuthResponseHeaders []string      `yaml:"authResponseHeaders"`
-	Timeout             time.Duration `yaml:"timeout"`  // longest time from the question to the end of the answer, 1ms to 1m; default 5s
-	FailOpen            bool          `yaml:"failOpen"` // requests go on if the service gives no valid answer in time, or answers with 5xx; default false
+	AuthResponseHeaders []string `yaml:"authResponseHeaders"`
+	// names of headers of an answer with 2xx that the client gets with the response, at most 32. Set-Cookie is added to the
+	// cookies of the response, other headers replace those of the instance; default none
+	AuthClientHeaders []string `yaml:"authClientHeaders"`
+	// PEM file with the certificates of the authorities of the service, on each node, for an https URL. It is read when the
+	// configuration is applied; default the authorities of the system
+	CA       string        `yaml:"ca"`
+	Timeout  time.Duration `yaml:"timeout"`  // longest time from the question to the end of the answer, 1ms to 1m; default 5s
+	FailOpen bool          `yaml:"failOpen"` // requests go on if the service gives no valid answer in time, or answers with 5xx; default false
 }
 
 const maxAuthHeaders = 32
@@ -35,10 +42,14 @@ func (c *checker) forwardAuth(path string, r Route, reserved []string) {
 			c.fail(path+".url", "%.200q: %v", f.URL, err)
 		}
 	}
+	if f.CA != "" && strings.HasPrefix(strings.ToLower(f.URL), "http:") {
+		c.fail(path+".ca", "has no effect: the URL is not https")
+	}
 	if f.Timeout < time.Millisecond || f.Timeout > time.Minute {
 		c.fail(path+".timeout", "want 1ms to 1m, got %s", f.Timeout)
 	}
 	c.headerNames(path+".authRequestHeaders", f.AuthRequestHeaders)
+	c.clientHeaders(path+".authClientHeaders", r)
 	at := path + ".authResponseHeaders"
 	if !c.headerNames(at, f.AuthResponseHeaders) {
 		return
@@ -54,6 +65,26 @@ func (c *checker) forwardAuth(path string, r Route, reserved []string) {
 			c.fail(one, "requestHeaders edits the header %s too: remove one of them", name)
 		case r.JWT != nil && slices.ContainsFunc(keys(r.JWT.Claims), same):
 			c.fail(one, "jwt.claims writes the header %s too: remove one of them", name)
+		}
+	}
+}
+
+// clientHeaders checks the names of headers that the client gets from the authentication service.
+func (c *checker) clientHeaders(path string, r Route) {
+	names := r.ForwardAuth.AuthClientHeaders
+	if !c.headerNames(path, names) {
+		return
+	}
+	edited := slices.Concat(keys(r.ResponseHeaders.Set), keys(r.ResponseHeaders.Add), r.ResponseHeaders.Remove)
+	for i, name := range names {
+		at, lower := fmt.Sprintf("%s[%d]", path, i), strings.ToLower(name)
+		switch {
+		case slices.Contains([]string{"content-type", "content-encoding", "content-range"}, lower):
+			c.fail(at, "%s: describes the body of the answer, which the client does not get", name)
+		case slices.ContainsFunc(edited, func(n string) bool { return sameHeader(n, name) }):
+			c.fail(at, "responseHeaders edits the header %s too: remove one of them", name)
+		case r.CORS != nil && strings.HasPrefix(lower, "access-control-"):
+			c.fail(at, "cors writes the header %s", name)
 		}
 	}
 }
@@ -96,14 +127,23 @@ func (n *nextAuth) compile(r Route, out *action.Actions, local Local) ([]action.
 	if err != nil {
 		return nil, err
 	}
-	return action.ProvenEdits(slices.Concat(claims, compileForwardAuth(r, out, local.Auth, n.counts))), nil
+	taken, err := compileForwardAuth(r, out, local.Auth, n.counts)
+	if err != nil {
+		return nil, err
+	}
+	return action.ProvenEdits(slices.Concat(claims, taken)), nil
 }
 
-// compileForwardAuth adds the check of a route. It returns the headers whose values the answers have.
-func compileForwardAuth(r Route, out *action.Actions, state AuthState, next map[string]*forwardauth.Counts) []string {
+// compileForwardAuth adds the check of a route, and reads the file with its authorities. It returns the headers whose values the
+// answers have.
+func compileForwardAuth(r Route, out *action.Actions, state AuthState, next map[string]*forwardauth.Counts) ([]string, error) {
 	f := r.ForwardAuth
 	if f == nil {
-		return nil
+		return nil, nil
+	}
+	client, err := state.Client.Trusting(f.CA)
+	if err != nil {
+		return nil, fmt.Errorf("forwardAuth.%w", err)
 	}
 	count := state.Counts[r.Name]
 	if count == nil {
@@ -111,8 +151,8 @@ func compileForwardAuth(r Route, out *action.Actions, state AuthState, next map[
 	}
 	next[r.Name] = count
 	out.ForwardAuth = forwardauth.New(forwardauth.Settings{
-		Route: r.Name, URL: f.URL, Pass: f.AuthRequestHeaders, Take: f.AuthResponseHeaders, Timeout: f.Timeout, Open: f.FailOpen,
-		Client: state.Client, Counts: count,
+		Route: r.Name, URL: f.URL, Pass: f.AuthRequestHeaders, Take: f.AuthResponseHeaders, Give: f.AuthClientHeaders, Timeout: f.Timeout, Open: f.FailOpen,
+		Client: client, Counts: count,
 	})
-	return f.AuthResponseHeaders
+	return f.AuthResponseHeaders, nil
 }

@@ -13,9 +13,10 @@ import (
 
 // Tracing configures traces.
 type Tracing struct {
-	// URL of a collector that takes traces by OTLP over HTTP, at most 2048 characters. Without a path it is `/v1/traces`. The
+	// URL of a collector that takes traces by OTLP, at most 2048 characters. Without a path it is `/v1/traces`. The
 	// key switches tracing on; default none, `traceparent` and `tracestate` pass unchanged
 	Endpoint string `yaml:"endpoint"`
+	Protocol string `yaml:"protocol"` // one of `http`, `grpc`: OTLP over HTTP or over gRPC. With `grpc`, the URL has no path; default http
 	// share of requests whose spans are sent, 0 to 1. Requests from `proxy.trustedProxies` with a valid `traceparent` follow
 	// its sampled flag instead; default 0.01
 	Sample  float64               `yaml:"sample"`
@@ -38,8 +39,16 @@ type Logs struct {
 // On reports whether requests are traced.
 func (t Tracing) On() bool { return t.Endpoint != "" }
 
-// URL returns the endpoint with its path.
-func (t Tracing) URL() string { return withPath(t.Endpoint, "/v1/traces") }
+// GRPC reports whether spans are sent by OTLP over gRPC.
+func (t Tracing) GRPC() bool { return t.Protocol == "grpc" }
+
+// URL returns the endpoint, with its path for OTLP over HTTP.
+func (t Tracing) URL() string {
+	if t.GRPC() {
+		return t.Endpoint
+	}
+	return withPath(t.Endpoint, "/v1/traces")
+}
 
 // On reports whether a collector gets the access log.
 func (l Logs) On() bool { return l.Endpoint != "" }
@@ -64,7 +73,9 @@ const (
 )
 
 // DefaultTracing returns the settings of tracing that an empty file has.
-func DefaultTracing() Tracing { return Tracing{Sample: .01, Timeout: 5 * time.Second} }
+func DefaultTracing() Tracing {
+	return Tracing{Protocol: "http", Sample: .01, Timeout: 5 * time.Second}
+}
 
 // DefaultLogs returns the settings of logs that an empty file has.
 func DefaultLogs() Logs { return Logs{Timeout: 5 * time.Second} }
@@ -72,6 +83,12 @@ func DefaultLogs() Logs { return Logs{Timeout: 5 * time.Second} }
 func (c *checker) tracing(path string, t Tracing) {
 	if t.Sample < 0 || t.Sample > 1 {
 		c.fail(path+".sample", "want 0 to 1, got %v", t.Sample)
+	}
+	if t.Protocol != "http" && t.Protocol != "grpc" {
+		c.fail(path+".protocol", "unknown protocol %.100q, want one of http, grpc", t.Protocol)
+	}
+	if u, err := url.Parse(t.Endpoint); t.GRPC() && err == nil && u.Path != "" && u.Path != "/" {
+		c.fail(path+".endpoint", "the URL of gRPC has no path: remove %.100q", u.Path)
 	}
 	c.collector(path, Logs{t.Endpoint, t.Headers, t.CA, t.Timeout})
 }

@@ -246,7 +246,7 @@ func (c *checker) nodeWarnings(n Node, given func(path string) bool) {
 	if given("telemetry.sampleRate") && t.SampleRate > 0 && (t.DecisionSample == 0 || t.DecisionSample == 1) {
 		c.warn("telemetry.sampleRate", "has no effect with a decisionSample of %v", t.DecisionSample)
 	}
-	for _, k := range []string{"sample", "headers", "ca", "timeout"} {
+	for _, k := range []string{"protocol", "sample", "headers", "ca", "timeout"} {
 		if at := "telemetry.tracing." + k; !t.Tracing.On() && given(at) {
 			c.warn(at, "has no effect without an endpoint")
 		}

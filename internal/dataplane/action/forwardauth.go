@@ -19,6 +19,25 @@ func ProvenEdits(names []string) []Edit {
 	return edits
 }
 
+// With returns the edits of h, and those that write the fields of an answer. Set-Cookie is added to the cookies of the response,
+// another field replaces those with its name. What h removes or sets is not taken from the answer.
+func (h *Headers) With(answer *Headers) *Headers {
+	out := &Headers{drop: slices.Clone(h.Dropped())}
+	for _, p := range answer.puts {
+		if h.Drops(p.lower) {
+			continue
+		}
+		if p.lower != "set-cookie" && !out.Drops(p.lower) {
+			out.drop = append(out.drop, p.lower)
+		}
+		out.puts = append(out.puts, p)
+	}
+	if h != nil {
+		out.puts = append(out.puts, h.puts...)
+	}
+	return out
+}
+
 // Fields returns the fields of an answer that cross a proxy, with their values as they are. Values with control characters are
 // left out.
 func Fields(of http.Header) *Headers {

@@ -25,3 +25,32 @@ func TestFieldsOfAnAnswerCross(t *testing.T) {
 		t.Errorf("%+v", h)
 	}
 }
+
+// Cookies of the answer are added to those of the response, other fields replace, and the edits of the route come first.
+func TestFieldsOfAnAnswerAreAddedToEdits(t *testing.T) {
+	answer := Fields(http.Header{"Set-Cookie": {"a=1", "b=2", "c=\r\n"}, "X-Level": {"1", "2"}, "X-Gone": {"1"}, "X-Hop": {"1"}, "Connection": {"x-hop"}})
+	route, err := NewHeaders([]Edit{{Name: "X-Route", Value: "r"}}, []string{"X-Gone"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, row := range map[string]struct {
+		edits *Headers
+		want  string
+		drops int
+	}{
+		"no edits": {nil, "Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-Gone: 1\r\nX-Level: 1\r\nX-Level: 2\r\n", 2},
+		"edits":    {route, "Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-Level: 1\r\nX-Level: 2\r\nX-Route: r\r\n", 3},
+	} {
+		got := row.edits.With(answer)
+		var out []byte
+		for i := range got.Len() {
+			out = got.AppendLine(i, out, &Values{})
+		}
+		if string(out) != row.want || len(got.Dropped()) != row.drops || !got.Drops("x-level") || got.Drops("set-cookie") {
+			t.Errorf("%s: got %q, drops %q", name, out, got.Dropped())
+		}
+	}
+	if route.Len() != 1 || len(route.Dropped()) != 2 {
+		t.Errorf("the edits of the route changed: %+v", route)
+	}
+}

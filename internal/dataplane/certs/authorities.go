@@ -32,6 +32,19 @@ func (s *Set) takeAuthorities(p *part) error {
 	return nil
 }
 
+// Roots reads the certificates of authorities in a PEM file of at most 1 MiB. The error names the file.
+func Roots(path string) (*x509.CertPool, error) {
+	all, err := readAuthorities(path, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	for _, a := range all {
+		pool.AddCert(a)
+	}
+	return pool, nil
+}
+
 // readAuthorities reads a file of PEM certificates of authorities, of which at least one is valid at now.
 func readAuthorities(path string, now time.Time) ([]*x509.Certificate, error) {
 	text, _, err := readFile(path)

@@ -237,7 +237,7 @@ func (x *Exchange) reset(now int64) {
 	x.inside, x.active, x.admitted = false, false, 0
 	x.priority, x.fault, x.delaying, x.delayed = guard.Normal, 0, false, 0
 	x.user, x.proven, x.challenge, x.refusal = "", nil, nil, ""
-	x.share, x.auth, x.authWait = nil, nil, 0
+	x.share, x.auth, x.authWait, x.edits = nil, nil, 0, nil
 	x.ticket = upstream.Ticket{}
 	x.ask.NTried, x.ask.Hash = 0, 0
 	x.ask.Tried = [upstream.MaxTries]*upstream.Live{}

@@ -164,6 +164,7 @@ type Exchange struct {
 	share      *Share              // of the route; nil: the route answers itself
 	auth       *forwardauth.Answer // of the authentication service, if the client gets it
 	authWait   int64               // for that service
+	edits      *action.Headers     // of the response, with fields of the answer of that service; nil: it gave none
 	challenge  *action.Headers     // of a 401
 	refusal    string              // sentence about a refused token; empty: there is none
 	priority   guard.Priority      // at the gate of the service
@@ -218,6 +219,15 @@ func (x *Exchange) Proven() []string { return x.proven }
 
 // AuthAnswer returns the answer of the authentication service that the client gets with CodeAuthRefused.
 func (x *Exchange) AuthAnswer() *forwardauth.Answer { return x.auth }
+
+// Edits returns the edits of the response: those of the route and what the authentication service gives to the client. It is nil
+// if there are none.
+func (x *Exchange) Edits() *action.Headers {
+	if x.edits != nil || x.route == nil || x.route.Actions == nil {
+		return x.edits
+	}
+	return x.route.Actions.Response
+}
 
 // Challenge returns the headers of a 401.
 func (x *Exchange) Challenge() *action.Headers { return x.challenge }

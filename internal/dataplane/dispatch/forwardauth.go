@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/smartlb/smartlb/internal/dataplane/action"
 	"github.com/smartlb/smartlb/internal/dataplane/forwardauth"
 )
 
@@ -45,6 +46,9 @@ func (d *Dispatcher) Authorized(x *Exchange, h Head, o AuthOutcome, now int64) V
 		return x.reply(http.StatusGatewayTimeout, CodeAuthUnavailable, authTexts[forwardauth.Left])
 	case o.Result == forwardauth.Admitted:
 		x.proven = slices.Concat(x.proven, o.Answer.Values)
+		if o.Answer.Header != nil {
+			x.edits = x.route.Actions.Response.With(action.Fields(o.Answer.Header))
+		}
 		return d.admitted(x, h, now)
 	case o.Result != forwardauth.Refused && x.route.Actions.ForwardAuth.Open:
 		return d.admitted(x, h, now)

@@ -19,6 +19,7 @@ type Settings struct {
 	URL     string        // of the service
 	Pass    []string      // names of request fields that the service gets, in addition to Authorization and Cookie
 	Take    []string      // names of the fields of an answer whose values Answer.Values has
+	Give    []string      // names of the fields of an answer that admits, for the response to the client
 	Timeout time.Duration // from the question to the end of the answer
 	Open    bool          // a request goes on if the service fails
 	Client  *Client
@@ -29,6 +30,7 @@ type Settings struct {
 type Check struct {
 	Settings
 	pass []passed
+	give []string // Settings.Give in the spelling of http.Header, and Connection; nil: none
 }
 
 // passed is a field that the service gets: its name in lower case, and in the spelling of http.Header.
@@ -39,6 +41,12 @@ func New(s Settings) *Check {
 	c := &Check{Settings: s}
 	for _, name := range append([]string{"Authorization", "Cookie"}, s.Pass...) {
 		c.pass = append(c.pass, passed{strings.ToLower(name), http.CanonicalHeaderKey(name)})
+	}
+	for _, name := range s.Give {
+		c.give = append(c.give, http.CanonicalHeaderKey(name))
+	}
+	if c.give != nil {
+		c.give = append(c.give, "Connection") // names fields that do not cross a proxy
 	}
 	return c
 }
@@ -99,7 +107,7 @@ const (
 type Answer struct {
 	Status int
 	Values []string    // of Settings.Take, "" for missing fields; only if it admits the request
-	Header http.Header // only if it does not
+	Header http.Header // if it admits the request, only the fields of Settings.Give and Connection; nil if it has none of the former
 	Body   []byte      // only if it does not
 }
 
@@ -155,6 +163,7 @@ func (c *Check) ask(ctx context.Context, fields http.Header) (*Answer, error) {
 		for i, name := range c.Take {
 			a.Values[i] = strings.Join(res.Header.Values(name), ",")
 		}
+		a.Header = c.given(res.Header)
 		_, _ = io.CopyN(io.Discard, res.Body, maxDrained)
 		return a, nil
 	}
@@ -169,6 +178,22 @@ func (c *Check) ask(ctx context.Context, fields http.Header) (*Answer, error) {
 		return a, fmt.Errorf("answered with status %d", a.Status)
 	}
 	return a, nil
+}
+
+// given returns the fields of an answer that are for the client.
+func (c *Check) given(all http.Header) http.Header {
+	var out http.Header
+	for _, name := range c.give {
+		values := all[name]
+		if len(values) == 0 || out == nil && name == "Connection" {
+			continue
+		}
+		if out == nil {
+			out = http.Header{}
+		}
+		out[name] = values
+	}
+	return out
 }
 
 // warn logs a failure, at most every 10 s for a route.

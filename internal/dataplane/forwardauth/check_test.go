@@ -3,17 +3,24 @@ package forwardauth
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/smartlb/smartlb/internal/test/certtest"
 )
 
 const patience = time.Minute // of questions whose end does not depend on time
@@ -85,6 +92,78 @@ func TestTheServiceGetsFieldsAndNoBody(t *testing.T) {
 	if got.Method != "GET" || got.URL.String() != "/verify?a=b" || got.ContentLength != 0 || h.Get("Authorization") != "Bearer t" || h.Get("Cookie") != "a=1; b=2" ||
 		!slices.Equal(h["X-Api-Key"], []string{"k", "l"}) || h.Get("X-Other") != "" || h.Get("X-Forwarded-Uri") != "/a?b" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// Only listed fields of an answer that admits are for the client, and a client never gets those of a failed question.
+func TestTheClientGetsListedFields(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h["Set-Cookie"], h["X-Level"], h["X-Other"] = []string{"a=1", "b=2"}, []string{"3"}, []string{"o"}
+		if r.Header.Get("Cookie") == "none" {
+			delete(h, "Set-Cookie")
+			delete(h, "X-Level")
+		}
+	}, func(s *Settings) { s.Give = []string{"set-cookie", "x-level", "Absent"} })
+	a, r := s.check.Ask(t.Context(), http.Header{}, patience)
+	if r != Admitted || len(a.Header) != 2 || !slices.Equal(a.Header["Set-Cookie"], []string{"a=1", "b=2"}) || a.Header.Get("X-Level") != "3" {
+		t.Errorf("%+v %s", a, r)
+	}
+	if a, r := s.check.Ask(t.Context(), http.Header{"Cookie": {"none"}}, patience); r != Admitted || a.Header != nil {
+		t.Errorf("%+v %s", a, r)
+	}
+}
+
+// A service with a certificate of another authority than those in the file is no service.
+func TestAuthoritiesAreThoseOfTheFile(t *testing.T) {
+	ours, theirs := certtest.New(t, "ours"), certtest.New(t, "theirs")
+	service := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	service.TLS = &tls.Config{Certificates: []tls.Certificate{ours.Issue(certtest.Options{}, "127.0.0.1")}}
+	service.Config.ErrorLog = log.New(io.Discard, "", 0)
+	service.StartTLS()
+	client := NewClient(slog.New(slog.DiscardHandler))
+	t.Cleanup(func() { client.Close(); service.CloseClientConnections(); service.Close() })
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	trusting := func(pem []byte) *Client {
+		t.Helper()
+		if err := os.WriteFile(file, pem, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := client.Trusting(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	ask := func(c *Client) Result {
+		_, r := New(Settings{URL: service.URL, Timeout: patience, Client: c, Counts: new(Counts)}).Ask(t.Context(), http.Header{}, patience)
+		return r
+	}
+	right := trusting(ours.PEM())
+	if got := ask(right); got != Admitted {
+		t.Errorf("the right authority: %s", got)
+	}
+	if trusting(ours.PEM()) != right {
+		t.Error("a reload without a change ends the connections")
+	}
+	if got := ask(trusting(theirs.PEM())); got != Failed {
+		t.Errorf("another authority: %s", got)
+	}
+	if got := ask(client); got != Failed {
+		t.Errorf("the authorities of the system: %s", got)
+	}
+	if err := os.WriteFile(file, []byte("no PEM"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Trusting(file); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("got %v", err)
+	}
+	delete(client.private, file)
+	for i := range maxPrivate {
+		client.private[fmt.Sprint(i)] = private{client: right}
+	}
+	if trusting(ours.PEM()); len(client.private) != 1 {
+		t.Errorf("%d clients are kept", len(client.private))
 	}
 }
 

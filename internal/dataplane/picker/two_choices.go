@@ -83,6 +83,16 @@ func (t two) choose(pool *upstream.Pool, ask *upstream.Ask, f factor) int {
 // PeakEWMA is a maximum, and an instance of five times the weight sees a higher maximum of the same latencies.
 const noiseOfPeaks = 3
 
+// sustained limits a factor to the average latency of the instance. A peak of one slow response fades over 10 s, and an
+// instance of five times the weight has five times as many of them. The average of an instance that became slow follows
+// within some ten responses.
+func sustained(m *upstream.Member, f float64, now int64) float64 {
+	if average, _, ok := m.Latency.Load(now); ok {
+		return min(f, average+1)
+	}
+	return f
+}
+
 // choosePlace draws two places and takes the place with the lower cost, for pools of unequal weights.
 func (t two) choosePlace(pool *upstream.Pool, ask *upstream.Ask, f factor) int {
 	a, b := t.draw(pool, ask), t.draw(pool, ask)
@@ -94,6 +104,9 @@ func (t two) choosePlace(pool *upstream.Pool, ask *upstream.Ask, f factor) int {
 		return -1
 	}
 	fa, fb := f(&pool.Members[a], ask.Now), f(&pool.Members[b], ask.Now)
+	if max(fa, fb) > noiseOfPeaks*min(fa, fb) {
+		fa, fb = sustained(&pool.Members[a], fa, ask.Now), sustained(&pool.Members[b], fb, ask.Now)
+	}
 	lower := min(fa, fb)
 	ca := t.held(pool, a, ask) * max(1, fa/lower/noiseOfPeaks)
 	cb := t.held(pool, b, ask) * max(1, fb/lower/noiseOfPeaks)
@@ -141,7 +154,8 @@ func (l *LeastRequest) Choose(pool *upstream.Pool, a *upstream.Ask) int {
 
 // PeakEWMA compares latency times requests in flight on two random instances. The latency average rises immediately and
 // fades over 10 s (Finagle's p2cPeakEwma). An instance without samples costs 1 ms times its requests, so it is picked
-// early. Failures do not change the latency and do not raise the cost: ejection protects this policy.
+// early. Failures do not change the latency and do not raise the cost: ejection protects this policy. In a pool of unequal
+// weights a peak counts as far as the average latency confirms it: see sustained.
 type PeakEWMA struct{ two }
 
 // NewPeakEWMA builds the draw table.

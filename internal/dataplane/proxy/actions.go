@@ -40,7 +40,7 @@ func (e *exchange) edits() *action.Headers {
 	if e.actions == nil {
 		return nil
 	}
-	return e.actions.Response
+	return e.x.Edits()
 }
 
 // variables returns the values of the variables. They are valid until the next try.

@@ -134,22 +134,32 @@ func (q *queue[S]) send(ctx context.Context) {
 	q.failing = err != nil
 }
 
+// encryption returns the TLS of connections to the collector. It reads the file of cfg.
+func encryption(cfg Config) (*tls.Config, error) {
+	out := &tls.Config{MinVersion: tls.VersionTLS12}
+	if cfg.CA == "" {
+		return out, nil
+	}
+	pem, err := os.ReadFile(cfg.CA)
+	if err != nil {
+		return nil, fmt.Errorf("%s.ca: %w", cfg.Key, err)
+	}
+	out.RootCAs = x509.NewCertPool()
+	if !out.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s.ca: %s holds no certificate in PEM", cfg.Key, cfg.CA)
+	}
+	return out, nil
+}
+
 // newTransport returns the transport to the collector. It reads the file and the secrets of cfg, and makes no connection.
 func newTransport(cfg Config) (*http.Transport, *http.Client, error) {
+	secure, err := encryption(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxConnsPerHost: 2, IdleConnTimeout: time.Minute,
-		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, MaxResponseHeaderBytes: maxAnswer,
-	}
-	if cfg.CA != "" {
-		pem, err := os.ReadFile(cfg.CA)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s.ca: %w", cfg.Key, err)
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, nil, fmt.Errorf("%s.ca: %s holds no certificate in PEM", cfg.Key, cfg.CA)
-		}
-		transport.TLSClientConfig.RootCAs = pool
+		TLSClientConfig: secure, MaxResponseHeaderBytes: maxAnswer,
 	}
 	headers := &withHeaders{key: cfg.Key, refs: cfg.Headers, next: transport}
 	if _, err := headers.resolve(); err != nil {
@@ -199,7 +209,8 @@ func (w *withHeaders) RoundTrip(r *http.Request) (*http.Response, error) {
 type Config struct {
 	Key           string // of the settings, for errors
 	Node, Version string
-	Endpoint      string                // http:// or https:// URL with a path
+	Endpoint      string                // http:// or https:// URL with a path; without one for gRPC
+	GRPC          bool                  // OTLP over gRPC, for an Exporter; false: over HTTP
 	Headers       map[string]secret.Ref // sent with each batch
 	CA            string                // file with certificate authorities in PEM; empty: those of the system
 	Timeout       time.Duration         // of a batch, with its retries

@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"google.golang.org/grpc"
 
 	"github.com/smartlb/smartlb/internal/dataplane/proxy"
 )
@@ -15,19 +16,28 @@ import (
 type Exporter struct {
 	queue[slot]
 	client    otlptrace.Client
-	transport *http.Transport
+	transport *http.Transport                  // of OTLP over HTTP
+	dial      func() (*grpc.ClientConn, error) // of OTLP over gRPC; nil: over HTTP
 }
 
 var _ proxy.SpanRecorder = (*Exporter)(nil)
 
 // New reads the file and the secrets of cfg. It makes no connection.
 func New(cfg Config) (*Exporter, error) {
+	e := &Exporter{queue: newQueue[slot](cfg, "the collector of traces did not accept spans", "the collector of traces accepts spans again")}
+	e.upload = e.sendSpans
+	if cfg.GRPC {
+		var err error
+		if e.dial, err = dialer(cfg); err != nil {
+			return nil, err
+		}
+		return e, nil
+	}
 	transport, client, err := newTransport(cfg)
 	if err != nil {
 		return nil, err
 	}
-	e := &Exporter{transport: transport, queue: newQueue[slot](cfg, "the collector of traces did not accept spans", "the collector of traces accepts spans again")}
-	e.upload = e.sendSpans
+	e.transport = transport
 	e.client = otlptracehttp.NewClient( // each option that has a variable OTEL_EXPORTER_OTLP_... is set, so that none changes it
 		otlptracehttp.WithEndpointURL(cfg.Endpoint),
 		otlptracehttp.WithHeaders(map[string]string{}),
@@ -51,6 +61,9 @@ func (e *Exporter) Record(s *proxy.Span) {
 
 // Run sends spans until ctx ends, then those that wait, for up to 2 s.
 func (e *Exporter) Run(ctx context.Context) error {
+	if e.dial != nil {
+		return e.runGRPC(ctx)
+	}
 	defer e.transport.CloseIdleConnections()
 	return e.queue.Run(ctx)
 }

@@ -1,8 +1,10 @@
 import { useMutation } from "@tanstack/react-query";
 import { useId, useState } from "react";
 import { post, type RouteTest } from "../api/client";
+import { utc, zone } from "../ui/format";
 import { CheckIcon } from "../ui/icons";
 import { Failure } from "../ui/states";
+import { TimeField } from "../ui/time";
 
 const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -10,8 +12,14 @@ const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 export function RouteOfRequest() {
   const id = useId();
   const [request, setRequest] = useState({ method: "GET", url: "/", headers: "", client: "", serverName: "", listener: "" });
+  const [at, setAt] = useState<number | null>(null);
   const test = useMutation({
-    mutationFn: () => post<RouteTest>("/config/route", { ...request, headers: request.headers.split("\n").filter((h) => h.trim() !== "") }),
+    mutationFn: () =>
+      post<RouteTest>("/config/route", {
+        ...request,
+        headers: request.headers.split("\n").filter((h) => h.trim() !== ""),
+        ...(at !== null && { at: utc(at) }),
+      }),
   });
   const field = (name: keyof typeof request) => ({
     id: `${id}-${name}`,
@@ -56,6 +64,10 @@ export function RouteOfRequest() {
         <p>
           <label htmlFor={`${id}-listener`}>Listener</label>
           <input type="text" {...field("listener")} />
+        </p>
+        <p>
+          <label htmlFor={`${id}-at`}>Time, {zone(at ?? undefined)} (empty: now)</label>
+          <TimeField id={`${id}-at`} ms={at} onChange={setAt} />
         </p>
         <button type="submit" className="primary" disabled={test.isPending}>
           Find route

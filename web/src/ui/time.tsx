@@ -20,6 +20,8 @@ interface FieldProps {
   onChange: (ms: number | null) => void;
 }
 
+const advice = "Write a local time such as 2026-11-28 14:03:07.123";
+
 /** A field for a moment in local time, in the form of all times: 2026-11-28 14:03:07.123. The browser's own field would follow the browser's language, which may have 12 hours. */
 export function TimeField({ id, ms, onChange }: FieldProps) {
   const outer = ms === null || Number.isNaN(ms) ? "" : local(ms, true);
@@ -36,7 +38,8 @@ export function TimeField({ id, ms, onChange }: FieldProps) {
       placeholder="2026-11-28 14:03:07.123"
       value={text}
       aria-invalid={wrong}
-      title={wrong ? "Write a local time such as 2026-11-28 14:03:07.123" : text === "" ? undefined : utc(millisOf(text) ?? 0)}
+      ref={(field) => field?.setCustomValidity(wrong ? advice : "")} // a form with a wrong time is not sent
+      title={wrong ? advice : text === "" ? undefined : utc(millisOf(text) ?? 0)}
       onChange={(e) => {
         const next = millisOf(e.target.value);
         setTyped({ text: e.target.value, ms: next ?? ms });

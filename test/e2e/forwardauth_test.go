@@ -90,7 +90,8 @@ func TestForwardAuth(t *testing.T) {
 	defer func() { secure.CloseClientConnections(); secure.Close() }()
 	certPEM, keyPEM := ca.IssuePEM(certtest.Options{}, "localhost")
 	cert, key := certtest.Files(t, t.TempDir(), "server", certPEM, keyPEM)
-	file := mustWrite(t, strings.NewReplacer("SERVICE", service.URL, "DOWN", "http://"+down, "SECURE", secure.URL, "CAFILE", mustWrite(t, string(ca.PEM()))).Replace(forwardAuthRoutes)+fmt.Sprintf(`listeners:
+	file := mustWrite(t, strings.NewReplacer("SERVICE", service.URL, "DOWN", "http://"+down, "SECURE", secure.URL, "CAFILE", mustWrite(t, string(ca.PEM()))).Replace(forwardAuthRoutes)+fmt.Sprintf(`proxy: {timeouts: {halfClosed: 200ms}}
+listeners:
   - {name: web, address: "localhost:0", tls: {certificates: [{cert: %q, key: %q}]}}
 services:
   - {id: a, instances: [{id: i, address: %q}]}

@@ -17,7 +17,7 @@ var answerText = map[string]string{
 }
 
 // answer answers a request without an instance.
-func (d *Dispatcher) answer(x *Exchange, status int, code string) Verdict {
+func (d *Dispatcher) answer(x *Exchange, status int, code string) *Verdict {
 	x.traffic = cmp.Or(x.route.Traffic, d.unrouted)
 	return x.reply(status, code, cmp.Or(x.refusal, answerText[code]))
 }

@@ -85,7 +85,7 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	x.traffic = d.unrouted
 	x.table = d.table.Load()
 	if x.table == nil {
-		return x.reply(503, CodeNoRoute, "no configuration has been loaded yet")
+		return *x.reply(503, CodeNoRoute, "no configuration has been loaded yet")
 	}
 	from := router.Peer{Client: x.Client, ServerName: x.ServerName, Listener: x.Listener}
 	if x.table.Routes.Timed() {
@@ -94,15 +94,15 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 	route, ok := x.table.Routes.Match(h, from)
 	if !ok {
 		x.text = fmt.Appendf(x.text[:0], "no route matches %s %.100s%.200s; routes: %s", h.Method(), h.Host(), h.Path(), x.table.Names)
-		return x.reply(404, CodeNoRoute, string(x.text))
+		return *x.reply(404, CodeNoRoute, string(x.text))
 	}
 	x.route = route
 	if status, code := route.admit(x.Client, h); code != "" {
-		return d.answer(x, status, code)
+		return *d.answer(x, status, code)
 	}
 	if d.cfg.Memory.Pressure() != guard.NoPressure && d.cfg.Memory.Refuses(route.Priority.of(h)) {
 		x.traffic = cmp.Or(route.Traffic, d.unrouted)
-		return x.reply(503, CodeExhausted, "this proxy has little memory left")
+		return *x.reply(503, CodeExhausted, "this proxy has little memory left")
 	}
 	share, limits := (*Share)(nil), route.Limits
 	if len(route.Split) > 0 {
@@ -114,20 +114,20 @@ func (d *Dispatcher) Begin(x *Exchange, h Head, now int64) Verdict {
 		if share != nil {
 			x.service, x.traffic, x.pages = share.Service, share.Traffic, share.Pages
 		}
-		return x.refuse()
+		return *x.refuse()
 	}
 	if status, code := route.check(x, h, now); code != "" {
-		return d.answer(x, status, code)
+		return *d.answer(x, status, code)
 	}
 	x.share = share
 	if a := route.Actions; a != nil && a.ForwardAuth != nil {
-		return x.authorize(a.ForwardAuth)
+		return *x.authorize(a.ForwardAuth)
 	}
-	return d.admitted(x, h, now)
+	return *d.admitted(x, h, now)
 }
 
 // admitted continues with a request that the route admits.
-func (d *Dispatcher) admitted(x *Exchange, h Head, now int64) Verdict {
+func (d *Dispatcher) admitted(x *Exchange, h Head, now int64) *Verdict {
 	route, share := x.route, x.share
 	if status, code := route.answer(); code != "" {
 		return d.answer(x, status, code)
@@ -169,13 +169,13 @@ func (d *Dispatcher) Settle(x *Exchange, o Outcome, now int64) Verdict {
 		x.notable = true
 	}
 	if again, v := d.again(x, o, now); again {
-		return v
+		return *v
 	}
-	return x.finish()
+	return *x.finish()
 }
 
 // finish returns the verdict after the last try.
-func (x *Exchange) finish() Verdict {
+func (x *Exchange) finish() *Verdict {
 	if x.failure == None {
 		return x.relay() // also after a Pause: the front end still holds the response that a retry would have replaced
 	}
@@ -243,9 +243,17 @@ func (x *Exchange) reset(now int64) {
 	x.ask.Tried = [upstream.MaxTries]*upstream.Live{}
 }
 
-func (x *Exchange) reply(status int, code, text string) Verdict {
+// then keeps a verdict for its way up the calls. A value on each of their frames would make the stacks of requests grow
+// beyond 4 KiB, and growth costs more than a pick. For the same reason, what few requests need is not inlined.
+func (x *Exchange) then(v Verdict) *Verdict {
+	x.next = v
+	return &x.next
+}
+
+//go:noinline
+func (x *Exchange) reply(status int, code, text string) *Verdict {
 	x.status, x.code = status, code
-	return Verdict{Action: Reply, Status: status, Code: code, Text: text}
+	return x.then(Verdict{Action: Reply, Status: status, Code: code, Text: text})
 }
 
 // isLimited asks the rate limits for a token each, and reports whether one refuses the request.
@@ -258,13 +266,13 @@ func (x *Exchange) isLimited(limits []*ratelimit.Limit, h Head, now int64) bool 
 }
 
 // refuse returns the reply to a request that a rate limit refuses.
-func (x *Exchange) refuse() Verdict {
+func (x *Exchange) refuse() *Verdict {
 	return x.reply(http.StatusTooManyRequests, CodeRateLimited, x.limited.Text)
 }
 
 // relay returns the verdict that passes the response on.
-func (x *Exchange) relay() Verdict {
-	return Verdict{Action: Relay, Deadline: x.deadline(), StreamTimeout: x.route.StreamTimeout}
+func (x *Exchange) relay() *Verdict {
+	return x.then(Verdict{Action: Relay, Deadline: x.deadline(), StreamTimeout: x.route.StreamTimeout})
 }
 
 // deadline returns the time at which the route's timeout ends, 0 if there is none. The timeout begins when the request
@@ -298,7 +306,7 @@ func (x *Exchange) timeout() time.Duration {
 }
 
 // pick picks the next instance and fills its attempt.
-func (d *Dispatcher) pick(x *Exchange, now int64) Verdict {
+func (d *Dispatcher) pick(x *Exchange, now int64) *Verdict {
 	x.ask.Now = now
 	pool, ok := x.pickPinned()
 	if !ok {
@@ -312,11 +320,13 @@ func (d *Dispatcher) pick(x *Exchange, now int64) Verdict {
 	}
 	a := &x.attempts[x.n]
 	x.n++
-	*a = Attempt{Pool: pool, Chosen: int32(x.ticket.Index()), At: now, Trace: x.ask.Trace, Span: x.Span + uint64(x.n)}
-	return Verdict{
+	*a = Attempt{} // in steps: as a whole, it would be made on the stack
+	a.Trace = x.ask.Trace
+	a.Pool, a.Chosen, a.At, a.Span = pool, int32(x.ticket.Index()), now, x.Span+uint64(x.n)
+	return x.then(Verdict{
 		Action: Forward, Live: x.ticket.Live(), Deadline: x.deadline(),
 		ConnectTimeout: cmp.Or(x.leg.ConnectTimeout, d.cfg.ConnectTimeout), HeadTimeout: x.route.Retry.PerTryTimeout, Hedge: x.hedgeAfter(), Timeout: x.timeout(), Leg: x.leg, TLS: x.service.TLS(),
-	}
+	})
 }
 
 // pickPinned picks the instance to which the client's connection is bound. It applies to the first try only, and only

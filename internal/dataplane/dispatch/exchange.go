@@ -196,7 +196,8 @@ type Exchange struct {
 	code       string
 	failure    Failure
 	attempts   [upstream.MaxTries]Attempt
-	n          int // attempts made
+	n          int     // attempts made
+	next       Verdict // see then
 	rand       rand.PCG
 	record     Record
 	text       []byte

@@ -18,12 +18,14 @@ var authTexts = [forwardauth.NumResults]string{
 }
 
 // authorize asks the authentication service, within the time of the client.
-func (x *Exchange) authorize(c *forwardauth.Check) Verdict {
+//
+//go:noinline
+func (x *Exchange) authorize(c *forwardauth.Check) *Verdict {
 	wait := c.Timeout
 	if x.Timeout > 0 {
 		wait = min(wait, x.Timeout)
 	}
-	return Verdict{Action: Authorize, Auth: c, Wait: wait}
+	return x.then(Verdict{Action: Authorize, Auth: c, Wait: wait})
 }
 
 // AuthOutcome is how a question to an authentication service ended.
@@ -41,20 +43,20 @@ func (d *Dispatcher) Authorized(x *Exchange, h Head, o AuthOutcome, now int64) V
 	case o.Ended != None:
 		x.failure = o.Ended
 		end := Blame(o.Ended, false)
-		return x.reply(end.Status, end.Code, end.sentence)
+		return *x.reply(end.Status, end.Code, end.sentence)
 	case x.Timeout > 0 && x.authWait >= int64(x.Timeout): // no time is left, and no instance is to blame
-		return x.reply(http.StatusGatewayTimeout, CodeAuthUnavailable, authTexts[forwardauth.Left])
+		return *x.reply(http.StatusGatewayTimeout, CodeAuthUnavailable, authTexts[forwardauth.Left])
 	case o.Result == forwardauth.Admitted:
 		x.proven = slices.Concat(x.proven, o.Answer.Values)
 		if o.Answer.Header != nil {
 			x.edits = x.route.Actions.Response.With(action.Fields(o.Answer.Header))
 		}
-		return d.admitted(x, h, now)
+		return *d.admitted(x, h, now)
 	case o.Result != forwardauth.Refused && x.route.Actions.ForwardAuth.Open:
-		return d.admitted(x, h, now)
+		return *d.admitted(x, h, now)
 	case o.Answer != nil:
 		x.auth = o.Answer
-		return x.reply(x.auth.Status, CodeAuthRefused, fmt.Sprintf("the authentication service of the route answered with status %d", x.auth.Status))
+		return *x.reply(x.auth.Status, CodeAuthRefused, fmt.Sprintf("the authentication service of the route answered with status %d", x.auth.Status))
 	}
-	return x.reply(http.StatusServiceUnavailable, CodeAuthUnavailable, authTexts[o.Result])
+	return *x.reply(http.StatusServiceUnavailable, CodeAuthUnavailable, authTexts[o.Result])
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // enter lets a request in at the gate of its service.
-func (d *Dispatcher) enter(x *Exchange, now int64) Verdict {
+func (d *Dispatcher) enter(x *Exchange, now int64) *Verdict {
 	gate := &x.service.Gate
 	if !gate.Limited() {
 		return d.start(x, now)
@@ -26,19 +26,21 @@ func (d *Dispatcher) enter(x *Exchange, now int64) Verdict {
 }
 
 // start picks the instance of a request that is let in.
-func (d *Dispatcher) start(x *Exchange, now int64) Verdict {
+func (d *Dispatcher) start(x *Exchange, now int64) *Verdict {
 	x.service.Active.Add(1)
 	x.active = true
 	return d.pick(x, now)
 }
 
 // queued returns the verdict that waits for a place. The time of the route begins later; the client's does not.
-func (x *Exchange) queued() Verdict {
+//
+//go:noinline
+func (x *Exchange) queued() *Verdict {
 	until := max(x.began, x.delayed) + int64(x.leg.QueueTimeout)
 	if x.Timeout > 0 {
 		until = min(until, x.began+int64(x.Timeout))
 	}
-	return Verdict{Action: Wait, Waiter: x.waiter, Deadline: until}
+	return x.then(Verdict{Action: Wait, Waiter: x.waiter, Deadline: until})
 }
 
 // Admit reports why a wait ended, and returns the next action. f is None after a value of the waiter, Timeout after the
@@ -52,21 +54,21 @@ func (d *Dispatcher) Admit(x *Exchange, f Failure, now int64) Verdict {
 	case guard.Inside:
 		x.inside, x.admitted = true, now
 		if f != ClientGone && f != Stopped {
-			return d.start(x, now)
+			return *d.start(x, now)
 		}
 	case guard.Queued:
-		return x.queued()
+		return *x.queued()
 	}
 	x.admitted = now
 	switch f {
 	case None: // another request took its place
-		return x.turnAway(CodeQueueFull)
+		return *x.turnAway(CodeQueueFull)
 	case Timeout:
-		return x.turnAway(CodeQueueTimeout)
+		return *x.turnAway(CodeQueueTimeout)
 	}
 	x.failure = f
 	end := Blame(f, false)
-	return x.reply(end.Status, end.Code, end.sentence)
+	return *x.reply(end.Status, end.Code, end.sentence)
 }
 
 // waitedTooLong reports whether the client's own timeout has passed, a part of it while the request waited at the gate or
@@ -84,7 +86,9 @@ func (x *Exchange) measureAdmitted(o upstream.Outcome, now int64) {
 }
 
 // turnAway answers a request that was not let in.
-func (x *Exchange) turnAway(code string) Verdict {
+//
+//go:noinline
+func (x *Exchange) turnAway(code string) *Verdict {
 	text := "service " + x.service.ID + " has as many requests in flight and waiting as its limits allow"
 	if code == CodeQueueTimeout {
 		text = "the request waited too long for its turn at service " + x.service.ID
@@ -105,7 +109,9 @@ func (x *Exchange) leave() {
 }
 
 // noInstance answers a request for which the pool has no instance.
-func (x *Exchange) noInstance(pool *upstream.Pool) Verdict {
+//
+//go:noinline
+func (x *Exchange) noInstance(pool *upstream.Pool) *Verdict {
 	if len(pool.Live) > 0 && pool.InstanceLimit > 0 {
 		return x.reply(503, CodeInstanceFull, "every instance of service "+x.service.ID+" has as many requests in flight as its limit allows")
 	}

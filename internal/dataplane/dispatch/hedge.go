@@ -76,7 +76,7 @@ func (d *Dispatcher) Hedge(x *Exchange, now int64) (Verdict, bool) {
 	}
 	x.attempts[x.n-1].Hedge = true
 	x.notable = true
-	return v, true
+	return *v, true
 }
 
 // Decides reports whether the outcome of one of two tries decides: it is a response, and no failure.

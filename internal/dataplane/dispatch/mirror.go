@@ -66,13 +66,13 @@ func (d *Dispatcher) BeginMirror(x *Exchange, h Head, now int64) (v Verdict, res
 	if _, hashes := x.service.Pool().Policy.(upstream.Hasher); hashes {
 		x.ask.Hash = hashKey(x.route.HashOn, x.Client, h)
 	}
-	v = d.enter(x, now)
+	v = *d.enter(x, now)
 	if v.Action == Wait {
 		if x.service.Gate.Settle(x.waiter, true, guard.QueueFull) != guard.Inside {
 			return Verdict{}, MirrorBusy, false
 		}
 		x.inside = true
-		v = d.start(x, now)
+		v = *d.start(x, now)
 	}
 	switch {
 	case v.Action == Forward:

@@ -82,33 +82,33 @@ func (x *Exchange) wait(r *Retry, o Outcome) (wait time.Duration, ok bool) {
 }
 
 // again decides whether to retry. The verdict picks the instance of the retry, or says how long to wait before.
-func (d *Dispatcher) again(x *Exchange, o Outcome, now int64) (bool, Verdict) {
+func (d *Dispatcher) again(x *Exchange, o Outcome, now int64) (bool, *Verdict) {
 	r := &x.route.Retry
 	d.rest(x, r, o, now)
 	if x.n > r.Attempts || x.n >= upstream.MaxTries || x.attempts[x.n-1].Pool.Panic {
-		return false, Verdict{}
+		return false, nil
 	}
 	why, wanted := r.wants(o)
 	if !wanted || !x.repeatable(o, why) {
-		return false, Verdict{}
+		return false, nil
 	}
 	wait, ok := x.wait(r, o)
 	if dl := x.deadline(); !ok || dl != 0 && now+int64(wait) >= dl {
-		return false, Verdict{}
+		return false, nil
 	}
 	if !x.hasOther() {
-		return false, Verdict{}
+		return false, nil
 	}
 	if !x.budget.Take(&x.service.Active, &x.service.Retry) {
 		if x.traffic != nil {
 			x.traffic.Denied()
 		}
-		return false, Verdict{}
+		return false, nil
 	}
 	x.finishTry() // must run before the new try takes its place in the retry budget
 	x.retrying, x.retryWhy = true, why
 	if wait > 0 {
-		return true, Verdict{Action: Pause, Wait: wait, Deadline: x.deadline()}
+		return true, x.then(Verdict{Action: Pause, Wait: wait, Deadline: x.deadline()})
 	}
 	return d.elsewhere(x, now)
 }
@@ -125,13 +125,13 @@ func (d *Dispatcher) rest(x *Exchange, r *Retry, o Outcome, now int64) {
 }
 
 // elsewhere picks the instance of a retry.
-func (d *Dispatcher) elsewhere(x *Exchange, now int64) (bool, Verdict) {
+func (d *Dispatcher) elsewhere(x *Exchange, now int64) (bool, *Verdict) {
 	status, failure := x.status, x.failure
 	v := d.pick(x, now)
 	if v.Action != Forward { // the last other instance left in the meantime
 		x.finishTry()
 		x.status, x.failure, x.code = status, failure, ""
-		return false, Verdict{}
+		return false, nil
 	}
 	last := &x.attempts[x.n-2]
 	last.Retried = true
@@ -148,18 +148,18 @@ func (d *Dispatcher) elsewhere(x *Exchange, now int64) (bool, Verdict) {
 // Resume continues after a Pause. ended says why the wait ended early, None if it did not.
 func (d *Dispatcher) Resume(x *Exchange, ended Failure, now int64) Verdict {
 	if x.delaying && ended == None {
-		return d.afterDelay(x, now)
+		return *d.afterDelay(x, now)
 	}
 	if ended != None {
 		x.finishTry()
 		x.failure = ended
 		end := Blame(ended, false)
-		return x.reply(end.Status, end.Code, end.text(x.Instance(), ended))
+		return *x.reply(end.Status, end.Code, end.text(x.Instance(), ended))
 	}
 	if again, v := d.elsewhere(x, now); again {
-		return v
+		return *v
 	}
-	return x.finish()
+	return *x.finish()
 }
 
 // hasOther reports whether a live instance remains that was not tried yet.

@@ -12,7 +12,7 @@ import (
 
 // authorize asks the authentication service of the route about the request, and returns the next verdict. It ends early if the
 // client leaves, or the proxy stops.
-func (c *conn) authorize(e *exchange, v dispatch.Verdict) dispatch.Verdict {
+func (c *conn) authorize(e *exchange, v *dispatch.Verdict) dispatch.Verdict {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	c.watch.up.Store(nil)

@@ -77,10 +77,22 @@ func (p *Proxy) newConn(l *listener, sock netConn) (*conn, error) {
 	return c, nil
 }
 
-// serve handles requests until the connection must be closed, then closes it.
-func (c *conn) serve() {
-	if c.introduce() && c.admit() && (c.secure == nil || c.handshake(c.secure)) {
-		c.serveRequests()
+// serve handles requests until the connection must be closed, then closes it. wg counts the goroutines of connections.
+func (c *conn) serve(wg *sync.WaitGroup) {
+	c.goOn(wg, c.introduce() && c.admit() && (c.secure == nil || c.handshake(c.secure)) && c.serveRequests())
+}
+
+// rest is serve for a connection that has waited for its next request for some time. It has a goroutine of its own, because
+// the stack of the former one has grown with a request: 2 KiB instead of 8 for each of thousands of idle connections.
+func (c *conn) rest(wg *sync.WaitGroup) {
+	c.goOn(wg, c.await(c.now+int64(c.settings().idle)) == begun && c.serveRequests())
+}
+
+// goOn lets a connection rest, or ends it.
+func (c *conn) goOn(wg *sync.WaitGroup, rests bool) {
+	if rests {
+		wg.Go(func() { c.rest(wg) })
+		return
 	}
 	c.link.close()
 	c.unpin()
@@ -92,25 +104,32 @@ func (c *conn) serve() {
 	c.p.leave(c)
 }
 
-// serveRequests serves the requests of a connection until it must be closed. HTTP/2 is chosen by ALPN, or in the clear
-// by its preface.
-func (c *conn) serveRequests() {
-	if c.secure != nil && c.secure.conn.ConnectionState().NegotiatedProtocol == "h2" {
+// serveRequests serves the requests of a connection until it must be closed, or until it rests. HTTP/2 is chosen by ALPN,
+// or in the clear by its preface.
+func (c *conn) serveRequests() (rests bool) {
+	if c.secure != nil && c.secure.chose("h2") {
 		c.serveSession()
-		return
+		return false
 	}
-	for c.serveOne() {
+	for {
+		if c.in.len() == 0 {
+			if w := c.awaitFirst(); w != begun {
+				return w == rested
+			}
+		}
+		if !c.serveOne() {
+			break
+		}
 	}
 	if c.preface {
 		c.serveSession()
 	}
+	return false
 }
 
-// serveOne waits for a request and answers it. It returns false if the connection must be closed.
+// serveOne reads a request of which the first bytes are there, and answers it. It returns false if the connection must be
+// closed.
 func (c *conn) serveOne() (keep bool) {
-	if c.in.len() == 0 && !c.awaitFirst() {
-		return false
-	}
 	c.in.compact() // offsets of the next head start at 0
 	e := c.takeExchange()
 	defer c.giveExchange(e)
@@ -133,28 +152,62 @@ func (c *conn) serveOne() (keep bool) {
 	return true
 }
 
-// awaitFirst waits for the first bytes of a request. It holds no buffer while it waits.
-func (c *conn) awaitFirst() bool {
+// awaited says how a wait for a request ended.
+type awaited uint8
+
+const (
+	begun  awaited = iota // its first bytes are there
+	late                  // none has begun
+	rested                // none has begun, and the connection rests
+	ended                 // the connection must be closed
+)
+
+// restAfter is the wait for a request, in ns, after which a connection rests. With a longer one, connections that come within it
+// keep more memory; a shorter one would cost connections with few requests more CPU.
+const restAfter = 25e7
+
+// awaitFirst waits for the first bytes of a request, and with a goroutine that served a request not for long.
+func (c *conn) awaitFirst() awaited {
 	if c.p.draining.Load() && !c.p.patient.Load() && !c.link.waiting() {
-		return false
+		return ended
 	}
-	c.watch.arm(c.now+int64(c.settings().idle), wakeClient|idle)
+	if wait := int64(c.settings().idle); !c.used || wait <= restAfter || c.secure != nil { // TLS needs a larger stack to wait
+		return c.await(c.now + wait)
+	}
+	w := c.await(c.now + restAfter)
+	if w == late && c.link.resume(true) == nil {
+		return rested
+	}
+	return w
+}
+
+// await waits for the first bytes of a request. It holds no buffer while it waits.
+func (c *conn) await(until int64) awaited {
+	c.watch.arm(until, wakeClient|idle)
 	_, err := c.link.fill(&c.in)
 	switch c.watch.disarm() {
 	case 0:
-		return err == nil
+		if err == nil {
+			return begun
+		}
 	case firedDrain:
 		// The client may have sent a request before it saw the drain: answer that request.
+		if err != nil && !c.link.waiting() || c.link.resume(true) != nil {
+			return ended
+		}
+		if err != nil {
+			_, err = c.link.fill(&c.in)
+		}
 		if err == nil {
-			return c.link.resume(true) == nil
+			return begun
 		}
-		if !c.link.waiting() || c.link.resume(true) != nil {
-			return false
+	case fired:
+		if err == nil && c.link.resume(true) == nil { // the last moment
+			return begun
 		}
-		_, err = c.link.fill(&c.in)
-		return err == nil
+		return late
 	}
-	return false
+	return ended
 }
 
 // readHead reads a whole head. If that fails, it answers with the reason and returns false.
@@ -263,34 +316,34 @@ func (c *conn) handle(e *exchange) (keep bool) {
 	for v.Action != dispatch.Relay && v.Action != dispatch.Reply {
 		switch v.Action {
 		case dispatch.Wait:
-			f := c.awaitPlace(e, v)
+			f := c.awaitPlace(e, &v)
 			v = c.p.d.Admit(e.x, f, c.now)
 			continue
 		case dispatch.Authorize:
-			v = c.authorize(e, v)
+			v = c.authorize(e, &v)
 			continue
 		case dispatch.Pause:
-			ended := c.pause(v)
+			ended := c.pause(&v)
 			v = c.p.d.Resume(e.x, ended, c.now)
 			continue
 		}
 		var o dispatch.Outcome
 		c.discard(e, u)
 		c.mirrorRequest(e)
-		if v.Hedge > 0 && c.mayHedge(e, v) {
+		if v.Hedge > 0 && c.mayHedge(e, &v) {
 			u, o = c.tryTwice(e, v)
 		} else {
-			u, o = c.try(e, v)
+			u, o = c.try(e, &v)
 		}
 		c.now = c.p.cfg.Now()
 		v = c.p.d.Settle(e.x, o, c.now)
 	}
 	switch {
 	case v.Action == dispatch.Relay:
-		keep = c.relay(e, u, v)
+		keep = c.relay(e, u, &v)
 	default:
 		c.discard(e, u)
-		keep = c.answer(e, v)
+		keep = c.answer(e, &v)
 	}
 	e.endMirror(false)
 	c.now = c.p.cfg.Now()

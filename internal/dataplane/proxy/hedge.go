@@ -50,7 +50,7 @@ const longWait = 365 * 24 * time.Hour
 
 // mayHedge reports whether the request of e may be sent to two instances at a time. A connection that belongs to this
 // client cannot be doubled.
-func (c *conn) mayHedge(e *exchange, v dispatch.Verdict) bool {
+func (c *conn) mayHedge(e *exchange, v *dispatch.Verdict) bool {
 	return e.req.Body == h1.NoBody && len(e.req.Upgrade()) == 0 && !e.req.BindsConnection() && c.pinned == nil && !e.noHost &&
 		v.Leg.ProxyProtocol == proxyproto.None
 }
@@ -64,7 +64,7 @@ func (c *conn) tryTwice(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatc
 	finish := make(chan *racer, 2)
 	first, failure := c.startRacer(e, v, finish)
 	if first == nil && failure == dispatch.None {
-		return c.try(e, v) // too many cancelled tries have not ended yet
+		return c.try(e, &v) // too many cancelled tries have not ended yet
 	}
 	if failure != dispatch.None {
 		return nil, dispatch.Outcome{Failure: failure, Replayable: true}
@@ -159,7 +159,7 @@ func (c *conn) startRacer(e *exchange, v dispatch.Verdict, finish chan<- *racer)
 	}
 	x := own.x
 	own.x = e.x // for the variables of headers
-	until, failure := r.c.prepare(own, v)
+	until, failure := r.c.prepare(own, &v)
 	own.x = x
 	if failure != dispatch.None {
 		e.status, e.why = own.status, own.why
@@ -167,7 +167,7 @@ func (c *conn) startRacer(e *exchange, v dispatch.Verdict, finish chan<- *racer)
 		return nil, failure
 	}
 	r.slot.Store(r)
-	c.racing.Go(func() { r.run(v, until) })
+	c.racing.Go(func() { r.run(&v, until) })
 	return r, dispatch.None
 }
 
@@ -181,7 +181,7 @@ func (e *exchange) copyRequest(from *exchange, head []byte) {
 	e.trace.on, e.trace.context, e.trace.state = from.trace.on, from.trace.context, append(e.trace.state[:0], from.trace.state...)
 }
 
-func (r *racer) run(v dispatch.Verdict, until int64) {
+func (r *racer) run(v *dispatch.Verdict, until int64) {
 	r.u, r.o = r.c.perform(r.e, v, until)
 	r.c.watch.up.Store(nil)
 	if r.state.CompareAndSwap(raceRunning, raceFinished) {

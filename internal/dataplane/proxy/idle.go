@@ -150,7 +150,7 @@ type kind struct {
 }
 
 // kindOf returns the kind of connections that a try needs.
-func (p *Proxy) kindOf(v dispatch.Verdict) kind {
+func (p *Proxy) kindOf(v *dispatch.Verdict) kind {
 	return kind{
 		http2: v.Leg.HTTP2, proxyProtocol: v.Leg.ProxyProtocol, tls: v.TLS,
 		idle: cmp.Or(v.Leg.MaxIdle, p.cfg.MaxIdle), keep: cmp.Or(v.Leg.KeepTimeout, p.cfg.KeepTimeout),

@@ -18,7 +18,7 @@ import (
 // occupy counts a connection to the instance, as if another request had it.
 func occupy(b *bench) {
 	leg := b.route.Split[0].Leg
-	b.p.pools.of(b.lives[0], b.p.kindOf(dispatch.Verdict{Leg: leg})).(*idlePool).reserve(leg.MaxConnections)
+	b.p.pools.of(b.lives[0], b.p.kindOf(&dispatch.Verdict{Leg: leg})).(*idlePool).reserve(leg.MaxConnections)
 }
 
 // TestAFullInstanceIsLeftForAnother: a request finds an instance with its maximum of connections, and goes to the next one.

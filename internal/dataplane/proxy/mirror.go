@@ -103,7 +103,7 @@ func (m *mirror) run() {
 	c.now = c.p.cfg.Now()
 	v, result, ok := c.p.d.BeginMirror(e.x, &e.req, c.now)
 	if ok {
-		result = m.send(v)
+		result = m.send(&v)
 	}
 	c.now = c.p.cfg.Now()
 	c.p.d.End(e.x, c.now)
@@ -125,7 +125,7 @@ func (m *mirror) parse() {
 	e.body.Start(h1.NoBody, 0) // it was read
 }
 
-func (m *mirror) send(v dispatch.Verdict) dispatch.MirrorResult {
+func (m *mirror) send(v *dispatch.Verdict) dispatch.MirrorResult {
 	c, e := m.c, m.e
 	var u *upstreamConn
 	until, failure := c.prepare(e, v)

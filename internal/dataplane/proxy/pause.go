@@ -8,7 +8,7 @@ import (
 
 // pause waits before a retry. It returns why the wait ended early, None if it did not: the client may leave, and the proxy
 // may stop.
-func (c *conn) pause(v dispatch.Verdict) dispatch.Failure {
+func (c *conn) pause(v *dispatch.Verdict) dispatch.Failure {
 	timer := time.NewTimer(v.Wait)
 	defer timer.Stop()
 	c.watch.up.Store(nil)

@@ -191,7 +191,7 @@ func (p *Proxy) accept(ctx context.Context, l *listener, wg *sync.WaitGroup) {
 		}
 		p.count.accepted.Add(1)
 		l.set.Load().keepAlive(sock)
-		wg.Go(c.serve)
+		wg.Go(func() { c.serve(wg) })
 	}
 }
 

@@ -45,7 +45,7 @@ func (p *pump) sent() int64 { return p.sentAt.Load() }
 
 // startPump starts to send the body after the bytes that were in the buffer. The pump ends at the end of the body or at
 // an error. At the end of the body, the head timeout of the verdict and the timeout of the route begin.
-func (c *conn) startPump(e *exchange, u *upstreamConn, v dispatch.Verdict) {
+func (c *conn) startPump(e *exchange, u *upstreamConn, v *dispatch.Verdict) {
 	p := &e.pump
 	p.buf = lease{pool: c.p.large}
 	if e.req.Body == h1.ByChunks {

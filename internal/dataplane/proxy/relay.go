@@ -16,7 +16,7 @@ import (
 const bodyRoom = 32
 
 // relay passes on the response whose head is in e.res. relay owns u from here on.
-func (c *conn) relay(e *exchange, u *upstreamConn, v dispatch.Verdict) (keep bool) {
+func (c *conn) relay(e *exchange, u *upstreamConn, v *dispatch.Verdict) (keep bool) {
 	deadline := v.Deadline
 	res := &e.res
 	if edits := e.edits(); edits != nil {
@@ -212,7 +212,7 @@ func (e *exchange) takeTrailers(body *h1.Body) {
 
 // streamTimeout returns how long the instance may send nothing of a response body. Streams that announce themselves are
 // silent as long as nothing happens: only a route can limit them.
-func (c *conn) streamTimeout(e *exchange, v dispatch.Verdict) time.Duration {
+func (c *conn) streamTimeout(e *exchange, v *dispatch.Verdict) time.Duration {
 	switch {
 	case v.StreamTimeout > 0:
 		return v.StreamTimeout

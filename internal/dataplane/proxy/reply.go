@@ -37,7 +37,7 @@ func (c *conn) answerLast(e *exchange) (keep bool) {
 }
 
 // answer sends the reply of the dispatcher's verdict.
-func (c *conn) answer(e *exchange, v dispatch.Verdict) (keep bool) {
+func (c *conn) answer(e *exchange, v *dispatch.Verdict) (keep bool) {
 	status, code, text := v.Status, v.Code, v.Text
 	if e.status != 0 { // the request's body turned out to be bad
 		status, code, text = e.status, "bad-request", e.why

@@ -49,6 +49,13 @@ type secure struct {
 	onRead  func(fd uintptr) bool
 }
 
+// chose reports whether ALPN chose a protocol. It is not inlined, because the state takes 300 bytes of the caller's stack.
+//
+//go:noinline
+func (s *secure) chose(protocol string) bool {
+	return s.conn.ConnectionState().NegotiatedProtocol == protocol
+}
+
 func newSecure(w *wire, cfg *tls.Config) *secure {
 	s := &secure{w: w}
 	s.conn = tls.Server(socket{s}, cfg)

@@ -20,7 +20,7 @@ const never = math.MaxInt64
 
 // try sends the request to the verdict's instance and reads the head of its final response into e.res. Bytes after the
 // head stay in e.up. The returned connection is nil if no connection was made.
-func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Outcome) {
+func (c *conn) try(e *exchange, v *dispatch.Verdict) (*upstreamConn, dispatch.Outcome) {
 	until, failure := c.prepare(e, v)
 	if failure != dispatch.None {
 		return nil, dispatch.Outcome{Failure: failure, Replayable: true}
@@ -29,7 +29,7 @@ func (c *conn) try(e *exchange, v dispatch.Verdict) (*upstreamConn, dispatch.Out
 }
 
 // prepare builds the request of a try in e.out. until is when the try must have its response head.
-func (c *conn) prepare(e *exchange, v dispatch.Verdict) (until int64, failure dispatch.Failure) {
+func (c *conn) prepare(e *exchange, v *dispatch.Verdict) (until int64, failure dispatch.Failure) {
 	until = never
 	if v.HeadTimeout > 0 {
 		until = c.now + int64(v.HeadTimeout)
@@ -48,7 +48,7 @@ func (c *conn) prepare(e *exchange, v dispatch.Verdict) (until int64, failure di
 }
 
 // perform is try for a request that prepare has built.
-func (c *conn) perform(e *exchange, v dispatch.Verdict, until int64) (*upstreamConn, dispatch.Outcome) {
+func (c *conn) perform(e *exchange, v *dispatch.Verdict, until int64) (*upstreamConn, dispatch.Outcome) {
 	o := dispatch.Outcome{Replayable: true}
 	pool := c.p.pools.of(v.Live, c.p.kindOf(v))
 	resent, refused := false, 0
@@ -135,7 +135,7 @@ func (c *conn) noteHead(e *exchange, o *dispatch.Outcome) {
 const maxRefusals = 3
 
 // upstream returns a connection for a try: the connection bound to the client, a kept connection, or a new connection.
-func (c *conn) upstream(e *exchange, pool pool, fresh bool, v dispatch.Verdict) (*upstreamConn, error) {
+func (c *conn) upstream(e *exchange, pool pool, fresh bool, v *dispatch.Verdict) (*upstreamConn, error) {
 	if m, ok := pool.(*muxPool); ok {
 		return m.open(e, v.Leg.MaxConnections, v.ConnectTimeout)
 	}
@@ -183,7 +183,7 @@ func (c *conn) endWait() int64 {
 }
 
 // send writes the request and waits for the first bytes of the reply.
-func (c *conn) send(e *exchange, u *upstreamConn, v dispatch.Verdict, until int64, o *dispatch.Outcome) (stale bool, err error) {
+func (c *conn) send(e *exchange, u *upstreamConn, v *dispatch.Verdict, until int64, o *dispatch.Outcome) (stale bool, err error) {
 	c.watch.up.Store(u)
 	c.since.Store(c.now)
 	e.res.Reset()
@@ -220,7 +220,7 @@ func (c *conn) send(e *exchange, u *upstreamConn, v dispatch.Verdict, until int6
 }
 
 // sendStream is send for an instance that speaks HTTP/2.
-func (c *conn) sendStream(e *exchange, u *upstreamConn, v dispatch.Verdict, until int64, o *dispatch.Outcome) error {
+func (c *conn) sendStream(e *exchange, u *upstreamConn, v *dispatch.Verdict, until int64, o *dispatch.Outcome) error {
 	if e.req.WebSocket {
 		c.awaitSettings(u, v, until)
 	} else {
@@ -241,7 +241,7 @@ func (c *conn) sendStream(e *exchange, u *upstreamConn, v dispatch.Verdict, unti
 
 // awaitSettings begins the wait for an instance of HTTP/2 whose settings say whether it accepts an extended CONNECT. Without
 // settings within the time to connect, the request is a plain one.
-func (c *conn) awaitSettings(u *upstreamConn, v dispatch.Verdict, until int64) {
+func (c *conn) awaitSettings(u *upstreamConn, v *dispatch.Verdict, until int64) {
 	c.watch.arm(min(until, c.now+int64(v.ConnectTimeout)), wakeUpstream)
 	u.connect = u.stream.AllowsConnect()
 	c.watch.push(until)
@@ -253,7 +253,7 @@ func (c *conn) awaitSettings(u *upstreamConn, v dispatch.Verdict, until int64) {
 }
 
 // sendRest starts to send the rest of the request body.
-func (c *conn) sendRest(e *exchange, u *upstreamConn, v dispatch.Verdict) error {
+func (c *conn) sendRest(e *exchange, u *upstreamConn, v *dispatch.Verdict) error {
 	if e.req.Continue && len(e.first) == 0 {
 		if err := c.front.proceed(c); err != nil {
 			return errClientGone

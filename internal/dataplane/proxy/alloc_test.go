@@ -4,6 +4,8 @@ package proxy
 
 import (
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/certs"
 	"github.com/smartlb/smartlb/internal/dataplane/compress"
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
+	"github.com/smartlb/smartlb/internal/dataplane/picker"
 	"github.com/smartlb/smartlb/internal/dataplane/ratelimit"
 	"github.com/smartlb/smartlb/internal/test/upstreamtest"
 )
@@ -113,5 +116,47 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 				t.Errorf("%d allocations in %d exchanges", got, n)
 			}
 		})
+	}
+}
+
+// A stack that a request makes grow beyond 4 KiB costs idle connections memory, and requests of HTTP/2 and first requests time.
+func TestARequestNeedsASmallStack(t *testing.T) {
+	var instances []string
+	for range 20 { // the policy draws a sample of them
+		s := httptest.NewServer(http.HandlerFunc(reveal))
+		defer s.Close()
+		instances = append(instances, s.Listener.Addr().String())
+	}
+	b := runWith(t, false, instances, func(c *Config, _ *dispatch.Route) { c.IdleTimeout = testTimeout })
+	pool := *b.service.Pool()
+	for i := range pool.Members {
+		m := &pool.Members[i]
+		m.Capacity, m.Veto, m.SlowStart, m.Trust = 1, 1, 1, 1
+	}
+	pool.Policy = picker.NewAdaptive(&pool, 0)
+	b.service.Swap(&pool)
+	stacks := func() uint64 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.StackInuse
+	}
+	for range 50 { // what is made once
+		b.dial().ask(t)
+	}
+	eventually(t, "they rest", func() bool { return b.resting() == 50 })
+	const n = 400
+	before := stacks()
+	for range n {
+		b.dial().ask(t)
+	}
+	served := stacks() - before
+	eventually(t, "all rest", func() bool { return b.resting() == 50+n })
+	rest := stacks() - before
+	t.Logf("%d bytes for each connection, %d while it rests", served/n, rest/n)
+	if served/n > 5<<10 {
+		t.Errorf("%d bytes of stack for each connection after a request", served/n)
+	}
+	if rest/n > 3<<10 {
+		t.Errorf("%d bytes of stack for each connection that rests", rest/n)
 	}
 }

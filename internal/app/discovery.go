@@ -179,19 +179,27 @@ func (o *ownAddresses) has(address string) bool {
 	if err != nil {
 		return false
 	}
-	listens := o.a.Listening()
-	i := slices.IndexFunc(listens, func(l string) bool {
-		_, p, err := net.SplitHostPort(l)
-		return err == nil && p == port
+	return slices.ContainsFunc(o.a.Listening(), func(l string) bool {
+		at, p, err := net.SplitHostPort(l)
+		return err == nil && p == port && reaches(host, net.ParseIP(at), o.isLocal)
 	})
-	if i < 0 {
-		return false
-	}
+}
+
+// reaches reports whether a connection to a host reaches a socket of this machine that listens at an IP address.
+func reaches(host string, at net.IP, isLocal func(net.IP) bool) bool {
 	ip := net.ParseIP(host)
-	if ip == nil {
-		return strings.EqualFold(host, "localhost")
+	if ip == nil && strings.EqualFold(host, "localhost") {
+		ip = net.IPv4zero // any address of the loopback interface
 	}
-	return ip.IsLoopback() || ip.IsUnspecified() || o.isLocal(ip)
+	switch {
+	case ip == nil:
+		return false
+	case at.IsUnspecified():
+		return ip.IsLoopback() || ip.IsUnspecified() || isLocal(ip)
+	case ip.IsUnspecified(): // is a connection to the loopback interface
+		return at.IsLoopback()
+	}
+	return ip.Equal(at)
 }
 
 func (o *ownAddresses) isLocal(ip net.IP) bool {

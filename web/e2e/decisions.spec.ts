@@ -72,7 +72,7 @@ test("explains one decision in words", async ({ page, broken }) => {
 
 test("says why a request is not recorded", async ({ page }) => {
   await page.goto("/decisions/nobody-sent-this");
-  await expect(page.locator("main").first(), "an unknown request: says what is recorded").toContainText(/Only a sample of all requests is recorded/);
+  await expect(page.locator("main").first(), "an unknown request: says what is recorded").toContainText(/smartlb records a sample of all requests/);
   await expect(page, "an unknown request").toBeAccessible({ all: true });
 });
 

@@ -330,9 +330,9 @@ func TestJunkTakesNoPlaceOfRevisions(t *testing.T) {
 	for i := range 10_000 {
 		s.Fold(record(int64(2+i), []byte("nonsense")))
 	}
+	lost := value(t, revision("9-x", "invented", "x: "+strings.Repeat("x", 100_000)))
 	for i := range 2 * maxHistory {
-		lost := revision("9-x", "invented", "x: "+strings.Repeat("x", 100_000))
-		s.Fold(record(int64(15_000+i), value(t, lost)))
+		s.Fold(record(int64(15_000+i), lost))
 	}
 	s.Fold(record(20_000, value(t, revision("3-c", "2-b", "c: 1"))))
 	for _, name := range []string{"1-a", "2-b", "3-c"} {

@@ -143,20 +143,20 @@ func TestARequestNeedsASmallStack(t *testing.T) {
 	for range 50 { // what is made once
 		b.dial().ask(t)
 	}
-	eventually(t, "they rest", func() bool { return b.resting() == 50 })
+	eventually(t, "they park", func() bool { return b.parked() == 50 })
 	const n = 400
 	before := stacks()
 	for range n {
 		b.dial().ask(t)
 	}
 	served := stacks() - before
-	eventually(t, "all rest", func() bool { return b.resting() == 50+n })
-	rest := stacks() - before
-	t.Logf("%d bytes for each connection, %d while it rests", served/n, rest/n)
+	eventually(t, "all park", func() bool { return b.parked() == 50+n })
+	parked := stacks() - before
+	t.Logf("%d bytes for each connection, %d while it is parked", served/n, parked/n)
 	if served/n > 5<<10 {
 		t.Errorf("%d bytes of stack for each connection after a request", served/n)
 	}
-	if rest/n > 3<<10 {
-		t.Errorf("%d bytes of stack for each connection that rests", rest/n)
+	if parked/n > 3<<10 {
+		t.Errorf("%d bytes of stack for each parked connection", parked/n)
 	}
 }

@@ -9,24 +9,24 @@ import (
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 )
 
-// resting returns how many connections wait for a request beyond restAfter.
-func (b *bench) resting() (n int) {
+// parked returns how many connections wait for a request beyond parkAfter.
+func (b *bench) parked() (n int) {
 	b.p.conns.each(func(c *conn) {
-		if at := c.watch.at.Load(); at > b.p.cfg.Now()+2*restAfter && c.watch.wake.Load()&idle != 0 {
+		if at := c.watch.at.Load(); at > b.p.cfg.Now()+2*parkAfter && c.watch.wake.Load()&idle != 0 {
 			n++
 		}
 	})
 	return n
 }
 
-// withRest starts a proxy with one connection, which rests after its first request.
-func withRest(t *testing.T) (*bench, *client) {
+// withParked starts a proxy with one connection, which parks after its first request.
+func withParked(t *testing.T) (*bench, *client) {
 	s := httptest.NewServer(http.HandlerFunc(reveal))
 	t.Cleanup(s.Close)
 	b := runWith(t, false, []string{s.Listener.Addr().String()}, func(c *Config, _ *dispatch.Route) { c.IdleTimeout = testTimeout })
 	c := b.dial()
 	c.ask(t)
-	eventually(t, "the connection rests", func() bool { return b.resting() == 1 })
+	eventually(t, "the connection parks", func() bool { return b.parked() == 1 })
 	return b, c
 }
 
@@ -38,23 +38,23 @@ func (c *client) ask(t *testing.T) {
 	}
 }
 
-func TestAConnectionThatRestsServesAndRestsAgain(t *testing.T) {
+func TestAParkedConnectionServesAndParksAgain(t *testing.T) {
 	t.Parallel()
-	b, c := withRest(t)
+	b, c := withParked(t)
 	for range 2 {
 		c.ask(t)
 		c.ask(t)
-		eventually(t, "the connection rests again", func() bool { return b.resting() == 1 })
+		eventually(t, "the connection parks again", func() bool { return b.parked() == 1 })
 	}
 	c.send("GET /half")
-	eventually(t, "half a head was read", func() bool { return b.resting() == 0 })
+	eventually(t, "half a head was read", func() bool { return b.parked() == 0 })
 	c.send(" HTTP/1.1\r\nHost: a\r\n\r\n")
 	if res, _ := c.response("GET"); res.StatusCode != 200 {
 		t.Fatalf("got %d", res.StatusCode)
 	}
 }
 
-func TestAConnectionThatRestsEnds(t *testing.T) {
+func TestAParkedConnectionEnds(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(b *bench, c *client){
 		"the client closes it":   func(_ *bench, c *client) { _ = c.Close() },
@@ -69,15 +69,15 @@ func TestAConnectionThatRestsEnds(t *testing.T) {
 		"the proxy stops": func(b *bench, c *client) { b.stop(); c.ended() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, c := withRest(t)
+			b, c := withParked(t)
 			end(b, c)
 			eventually(t, "no connection is left", func() bool { return b.p.conns.len() == 0 })
 		})
 	}
 }
 
-// Rest does not extend the time that a client has for its next request, and does not shorten it.
-func TestTheIdleTimeoutIncludesRest(t *testing.T) {
+// Parking does not extend the time that a client has for its next request, and does not shorten it.
+func TestTheIdleTimeoutIncludesParking(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(http.HandlerFunc(reveal))
 	defer s.Close()

@@ -24,8 +24,8 @@ const (
 	fewInstances = 1000
 )
 
-// tickOf returns the interval of a node with n instances. A rebuild takes time in proportion to n, so that rebuilds take
-// about 1 % of a core at most.
+// tickOf returns the interval of a node with n instances. A rebuild takes time in proportion to n. Up to
+// 10,000 instances, rebuilds therefore take the same share of a core, whatever n is.
 func tickOf(n int) time.Duration {
 	return min(max(Tick, Tick*time.Duration(n)/fewInstances), maxTick)
 }

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka/sign"
 )
 
 var update = flag.Bool("update", false, "write what this package sends into the corpus of the clients")
@@ -22,6 +24,69 @@ type corpus struct {
 	Reports       []corpusReport  `json:"reports"`
 	Announcements []corpusMessage `json:"announcements"`
 	BadSettings   []corpusMessage `json:"badSettings"`
+	Signatures    []corpusSigned  `json:"signatures"`
+	BadKeys       []corpusSigned  `json:"badKeys"`
+	Paces         []corpusPace    `json:"paces"`
+}
+
+// corpusSigned is a record and the header that signs it.
+type corpusSigned struct {
+	Name   string `json:"name"`
+	KeyID  string `json:"keyId"`
+	Secret string `json:"secret"`
+	Topic  string `json:"topic,omitempty"`
+	Key    string `json:"key,omitempty"`
+	Value  string `json:"value,omitempty"`
+	TimeMs int64  `json:"timeMs,omitempty"`
+	Want   string `json:"want,omitempty"`
+}
+
+func (c corpusSigned) ring() (*sign.Ring, error) {
+	return sign.Config{Keys: []sign.Key{{ID: c.KeyID, Secret: "${env:SECRET}"}}}.Ring(func(string) string { return c.Secret }, nil)
+}
+
+// corpusPace has what a reporter measures at the end of each interval. Want are the places at which it reports.
+type corpusPace struct {
+	Name       string       `json:"name"`
+	IntervalMs int64        `json:"intervalMs"`
+	SteadyMs   int64        `json:"steadyMs"`
+	Looks      []corpusLook `json:"looks"`
+	Want       []int        `json:"want"`
+}
+
+// corpusLook stands for Times equal intervals in a row.
+type corpusLook struct {
+	Times       int      `json:"times"`
+	AfterMs     int64    `json:"afterMs"`
+	Requests    uint64   `json:"requests"` // that ended in the interval
+	Errors      uint64   `json:"errors"`
+	CPU         *float64 `json:"cpu,omitempty"`
+	Utilization *float64 `json:"utilization,omitempty"`
+}
+
+// reports returns the places of the intervals that end with a report.
+func (c corpusPace) reports() []int {
+	cfg := Config{Interval: time.Duration(c.IntervalMs) * time.Millisecond, Steady: time.Duration(c.SteadyMs) * time.Millisecond}
+	var p pace
+	var requests, errs, sent, sentErrs uint64
+	now := time.Unix(1000, 0)
+	last, place := now, 0
+	out := []int{}
+	for _, l := range c.Looks {
+		for range l.Times {
+			now = now.Add(time.Duration(l.AfterMs) * time.Millisecond)
+			requests, errs = requests+l.Requests, errs+l.Errors
+			if p.due(look{at: now, requests: requests, errors: errs, cpu: l.CPU, utilization: l.Utilization}, &cfg) {
+				r := Report{Time: now, Span: now.Sub(last), Requests: requests - sent, Errors: errs - sentErrs}
+				r.CPU, r.Utilization = p.means()
+				p.published(&r, cfg.Interval, cfg.Steady)
+				last, sent, sentErrs = now, requests, errs
+				out = append(out, place)
+			}
+			place++
+		}
+	}
+	return out
 }
 
 type corpusMessage struct {
@@ -113,6 +178,29 @@ func TestCorpusOfTheClients(t *testing.T) {
 		if _, err := New(Config{ServiceID: b.ServiceID, InstanceID: b.InstanceID, Address: b.Address, Interval: time.Duration(b.IntervalMs) * time.Millisecond, Publisher: discard{}}); err == nil {
 			t.Errorf("%s: accepted", b.Name)
 		}
+	}
+	for i, g := range c.Signatures {
+		ring, err := g.ring()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := string(ring.Sign(g.Topic, []byte(g.Key), []byte(g.Value), time.UnixMilli(g.TimeMs)))
+		if got != g.Want && !*update {
+			t.Errorf("%s: signature %q, want %q", g.Name, got, g.Want)
+		}
+		c.Signatures[i].Want = got
+	}
+	for _, g := range c.BadKeys {
+		if _, err := g.ring(); err == nil {
+			t.Errorf("%s: accepted", g.Name)
+		}
+	}
+	for i, p := range c.Paces {
+		got := p.reports()
+		if !slices.Equal(got, p.Want) && !*update {
+			t.Errorf("%s: reports at %v, want %v", p.Name, got, p.Want)
+		}
+		c.Paces[i].Want = got
 	}
 	if *update {
 		var out bytes.Buffer

@@ -148,6 +148,41 @@ func TestRunIsOnceAtATime(t *testing.T) {
 	})
 }
 
+// announcing is a Publisher that keeps what it is told.
+type announcing struct {
+	memory
+	said []string // with the second in which it was said
+	from time.Time
+}
+
+func (a *announcing) Announce(n Announcement) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.said = append(a.said, fmt.Sprintf("%v %.0f", n.Stops, n.Time.Sub(a.from).Seconds()))
+}
+
+// A drain is announced at once and repeated, because an announcement counts for 30 s; so is its end.
+func TestDrainIsAnnouncedUntilItEnds(t *testing.T) {
+	for _, address := range []string{"10.0.0.1:80", ""} {
+		out := &announcing{}
+		want := []string{"true 0", "true 10", "true 20", "true 25", "false 27"}
+		if address != "" {
+			want = append(append([]string{"false 0"}, want...), "true 57")
+		}
+		running(t, func(c *Config) { c.Publisher, c.Address, out.from = out, address, time.Now() }, func(r *Reporter, _ *memory) {
+			r.Drain(true)
+			time.Sleep(25 * time.Second)
+			r.Drain(true)
+			time.Sleep(2 * time.Second)
+			r.Drain(false)
+			time.Sleep(30 * time.Second)
+		})
+		if !slices.Equal(out.said, want) {
+			t.Errorf("address %q: %v, want %v", address, out.said, want)
+		}
+	}
+}
+
 func TestP95IsWithinOnePercent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var h histogram

@@ -17,17 +17,17 @@ type Publisher interface {
 	Publish(r *Report)
 }
 
-// Announcer is a Publisher that also tells the balancer that an instance takes requests from now on, or that it stops.
+// Announcer is a Publisher that also tells the balancer that an instance takes requests from now on, or that it drains.
 // Announce must not block. One goroutine calls it.
 type Announcer interface {
 	Announce(a Announcement)
 }
 
-// Announcement is the start or the end of an instance that registers itself.
+// Announcement says that an instance takes requests from now on, or that it stops or drains.
 type Announcement struct {
 	Time                           time.Time
 	ServiceID, InstanceID, Address string
-	Stops                          bool
+	Stops                          bool // it gets no new requests
 }
 
 // Config names the reporting instance, the interval and the publisher.
@@ -101,6 +101,8 @@ type Reporter struct {
 	latencies histogram
 	usage     usage
 	running   atomic.Bool
+	drained   atomic.Bool
+	drains    chan struct{} // holds a value after drained changed
 }
 
 // New checks the configuration and returns a Reporter. It starts no goroutine.
@@ -108,7 +110,7 @@ func New(cfg Config) (*Reporter, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
-	return &Reporter{cfg: cfg, usage: newUsage()}, nil
+	return &Reporter{cfg: cfg, usage: newUsage(), drains: make(chan struct{}, 1)}, nil
 }
 
 // Observe counts one request that did not pass the middleware.
@@ -120,6 +122,20 @@ func (r *Reporter) Observe(latency time.Duration, failed bool) {
 	}
 	r.requests.Add(1)
 }
+
+// Drain asks the balancer to send no new requests to this instance (true), or to send requests again (false). It does
+// not block: Run announces it, again and again while the instance drains, because an announcement counts for 30 s. The
+// Publisher must be an Announcer. Reports go on. Before Run, the first announcement is that of Drain.
+func (r *Reporter) Drain(on bool) {
+	r.drained.Store(on)
+	select {
+	case r.drains <- struct{}{}:
+	default: // Run will see the latest value
+	}
+}
+
+// drainRepeat is the time between two announcements while the instance drains.
+const drainRepeat = 10 * time.Second
 
 // counts holds the counters at the time of the last report or pause.
 type counts struct {
@@ -138,23 +154,33 @@ func (r *Reporter) Run(ctx context.Context) error {
 	defer r.running.Store(false)
 	tick := time.NewTicker(r.cfg.Interval)
 	defer tick.Stop()
-	r.announce(false)
-	defer r.announce(true)
+	if r.cfg.Address != "" {
+		r.announce(r.drained.Load())
+		defer r.announce(true)
+	}
+	repeat := time.NewTicker(drainRepeat)
+	defer repeat.Stop()
 	last := &counts{at: time.Now()}
 	r.usage.cpu(last.at) // the first reading starts the first span
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-r.drains:
+			r.announce(r.drained.Load())
+		case <-repeat.C:
+			if r.drained.Load() {
+				r.announce(true)
+			}
 		case now := <-tick.C:
 			r.report(last, now)
 		}
 	}
 }
 
-// announce tells the balancer that the instance takes requests, or stops.
+// announce tells the balancer that the instance takes requests, or gets no new ones.
 func (r *Reporter) announce(stops bool) {
-	if a, ok := r.cfg.Publisher.(Announcer); ok && r.cfg.Address != "" {
+	if a, ok := r.cfg.Publisher.(Announcer); ok {
 		a.Announce(Announcement{Time: time.Now(), ServiceID: r.cfg.ServiceID, InstanceID: r.cfg.InstanceID, Address: r.cfg.Address, Stops: stops})
 	}
 }

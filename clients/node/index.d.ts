@@ -24,14 +24,21 @@ export interface Settings {
   /** host:port at which the instance takes requests: with it, the instance registers itself where a service permits that. */
   address?: string;
   tags?: Record<string, string>;
-  /** Time between two reports in milliseconds, 100 to 60000; each pause is up to a tenth shorter or longer. Default 1000. */
+  /** Shortest time between two reports in milliseconds, 100 to 60000, up to a tenth shorter or longer. Default 1000. */
   interval?: number;
+  /**
+   * Longest time between two reports, up to 60000: while load, errors and usage do not change, the pause doubles up to it.
+   * Default 30000, or interval if that is longer.
+   */
+  steady?: number;
   /** Says how busy the service is, 0 to 1. */
   utilization?: () => number;
   /** Replaces the count of requests in progress. */
   inFlight?: () => number;
   /** Adds CPU and memory of the process. Default true. */
   usage?: boolean;
+  /** Signs the messages. It is a key of signing.reporters or signing.keys of the nodes; its secret has at least 32 characters. */
+  signingKey?: { id: string; secret: string };
 }
 
 /** Counts requests and publishes reports. */
@@ -47,6 +54,9 @@ export class Reporter {
   request(): (failed?: boolean) => void;
   /** Counts the requests of a server: `http.createServer((req, res) => count(req, res, () => handle(req, res)))`, or Express. */
   middleware(): (req: IncomingMessage, res: ServerResponse, next?: () => void) => void;
-  /** Sends a status on health-status. */
+  /**
+   * Sends a status on health-status. It is repeated until another status is sent. DRAINING pauses the instance: it gets no
+   * new requests. HEALTHY ends that.
+   */
   status(status: Status): void;
 }

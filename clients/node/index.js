@@ -1,7 +1,10 @@
 import { HEALTH_STATUS, SERVICE_METRICS, bucketOf, checkNames, reportHeaders, reportValue, statusValue } from "./messages.js";
+import { Pace } from "./pace.js";
+import { HEADER_SIGNATURE, signer } from "./signing.js";
 import { Usage } from "./usage.js";
 
 const STATES = ["HEALTHY", "DEGRADED", "UNHEALTHY", "DRAINING"];
+const REPEAT_MS = 10_000; // between two messages with a status other than HEALTHY: smartlb believes one for 30 s
 
 /** Counts requests and publishes reports. See index.d.ts and README.md. */
 export class Reporter {
@@ -12,27 +15,38 @@ export class Reporter {
   #errors = 0;
   #active = 0;
   #timer;
-  #last;
+  #pace;
+  #sign;
+  #seen = { requests: 0, errors: 0 }; // since the last report, at the measurement before
+  #reported; // when
+  #status = "HEALTHY";
+  #said = 0; // when the status was sent
+  #repeatMs;
   #state = "new";
   #complained = false;
 
-  constructor({ serviceId, instanceId, publisher, address, tags, interval = 1000, utilization, inFlight, usage = true }) {
+  constructor({ serviceId, instanceId, publisher, address, tags, interval = 1000, steady = Math.max(30_000, interval), utilization, inFlight, usage = true, signingKey, repeatMs = REPEAT_MS }) {
     checkNames({ serviceId, instanceId, address });
     if (!(interval >= 100 && interval <= 60_000)) throw new TypeError(`interval: ${interval} is not within 100 to 60000 ms`);
+    if (!(steady >= interval && steady <= 60_000)) throw new TypeError(`steady: ${steady} is not within interval to 60000 ms`);
     if (typeof publisher?.publish !== "function") throw new TypeError("publisher: missing");
     if (Object.values(tags ?? {}).some((v) => typeof v !== "string")) throw new TypeError("tags: want texts");
     this.#settings = { serviceId, instanceId, address, tags: { ...tags }, interval, utilization, inFlight };
     this.#publisher = publisher;
+    this.#pace = new Pace(interval, steady);
+    this.#sign = signingKey === undefined ? undefined : signer(signingKey);
+    this.#repeatMs = repeatMs; // set by tests only
     this.#usage = usage ? new Usage() : undefined;
   }
 
   start() {
     if (this.#state !== "new") throw new Error("the reporter was started before");
     this.#state = "running";
-    if (this.#settings.address) this.status("HEALTHY");
-    this.#last = performance.now();
-    this.#usage?.cpu(this.#last);
-    this.#report(this.#settings.interval); // an empty one: readers multiply rates by the time since the report before
+    if (this.#settings.address) this.status(this.#status);
+    const now = performance.now();
+    this.#reported = now - this.#settings.interval;
+    this.#usage?.cpu(now);
+    this.#look(now); // an empty report: readers multiply rates by the time since the report before
     this.#next();
   }
 
@@ -76,6 +90,8 @@ export class Reporter {
 
   status(status) {
     if (!STATES.includes(status)) throw new TypeError(`status: ${JSON.stringify(status)} is not known`);
+    this.#status = status;
+    this.#said = performance.now();
     const timeMs = Date.now();
     this.#publish(HEALTH_STATUS, statusValue({ ...this.#settings, timeMs, status }), {}, timeMs);
   }
@@ -83,36 +99,56 @@ export class Reporter {
   #next() {
     this.#timer = setTimeout(() => {
       const now = performance.now();
-      this.#report(now - this.#last);
-      this.#last = now;
+      if (this.#status !== "HEALTHY" && now - this.#said >= this.#repeatMs) this.status(this.#status);
+      this.#look(now);
       this.#next();
     }, this.#settings.interval * (0.9 + 0.2 * Math.random()));
     this.#timer.unref(); // it does not keep the process alive
   }
 
-  #report(spanMs) {
-    const timeMs = Date.now();
+  /** Measures, and reports if a report is due. */
+  #look(now) {
     const utilization = this.#call(this.#settings.utilization);
+    const errors = this.#errors;
+    const requests = [...this.#latencies.values()].reduce((n, count) => n + count, errors);
+    const look = {
+      now,
+      requests: requests - this.#seen.requests,
+      errors: errors - this.#seen.errors,
+      cpu: this.#usage?.cpu(now),
+      utilization: utilization === undefined ? undefined : Math.min(utilization, 1),
+    };
+    this.#seen = { requests, errors };
+    if (this.#pace.due(look)) this.#report(now, requests);
+  }
+
+  #report(now, requests) {
+    const timeMs = Date.now();
     const r = {
       ...this.#settings,
       timeMs,
-      spanMs: Math.max(spanMs, 1),
+      spanMs: Math.max(now - this.#reported, 1),
       latencies: this.#latencies,
       errors: this.#errors,
       active: Math.trunc(this.#call(this.#settings.inFlight) ?? this.#active),
-      cpu: this.#usage?.cpu(performance.now()),
+      cpu: this.#pace.cpu.value,
       memory: this.#usage?.memory(),
-      utilization: utilization === undefined ? undefined : Math.min(utilization, 1),
+      utilization: this.#pace.utilization.value,
     };
     this.#latencies = new Map();
     this.#errors = 0;
+    this.#seen = { requests: 0, errors: 0 };
+    this.#reported = now;
+    this.#pace.reported(now, requests / (r.spanMs / 1000), requests > 0 ? r.errors / requests : 0);
     this.#publish(SERVICE_METRICS, reportValue(r), reportHeaders(r), timeMs);
   }
 
   #publish(topic, value, headers, timeMs) {
     if (this.#state === "closed") return;
+    const key = this.#settings.serviceId;
+    const signed = this.#sign ? { ...headers, [HEADER_SIGNATURE]: this.#sign(topic, key, value, timeMs) } : headers;
     try {
-      this.#catch("a report was lost", this.#publisher.publish({ topic, key: this.#settings.serviceId, value, headers, timeMs }));
+      this.#catch("a report was lost", this.#publisher.publish({ topic, key, value, headers: signed, timeMs }));
     } catch (error) {
       this.#complain("a report was lost", error); // a broken publisher must not end the service
     }

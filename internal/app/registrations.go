@@ -89,7 +89,9 @@ func (a *App) announced(r kafka.Record) {
 	if len(header) > 0 {
 		of.Address = string(header)
 	}
-	of.Signed = a.kafka.Verify(r).SpeaksFor(of.Service)
+	if by := a.kafka.Verify(r); by.SpeaksFor(of.Service) {
+		of.Signed = by.At
+	}
 	if why := a.registrations.Observe(of, time.Now()); why != "" {
 		a.kafka.Skips.Add(r, why, a.o.Log)
 	}

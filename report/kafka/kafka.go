@@ -14,6 +14,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/event"
 	"github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/sign"
 	"github.com/smartlb/smartlb/internal/telemetry/window"
 	"github.com/smartlb/smartlb/report"
 )
@@ -31,6 +32,23 @@ type Config struct {
 
 	TLS   TLS   // default: not encrypted
 	Login Login // default: none
+
+	SigningKey SigningKey // signs the messages, for nodes with signing keys; default: none
+}
+
+// SigningKey is a key of signing.reporters or signing.keys of the nodes. An instance that registers itself at a service
+// with discovery.kafka.requireSignature needs one.
+type SigningKey struct {
+	ID     string
+	Secret string // at least 32 characters, without a line end
+}
+
+// ring returns nil without a key.
+func (k SigningKey) ring() (*sign.Ring, error) {
+	if k == (SigningKey{}) {
+		return nil, nil
+	}
+	return sign.Config{Keys: []sign.Key{{ID: k.ID, Secret: "${env:SECRET}"}}}.Ring(func(string) string { return k.Secret }, nil)
 }
 
 // TLS configures encryption of connections to brokers. The files are PEM and are
@@ -67,6 +85,7 @@ func (c Config) security() (kafka.Security, func(string) string) {
 type Publisher struct {
 	topic    string
 	producer *kafka.Producer
+	signing  *sign.Ring // nil: no signatures
 }
 
 var (
@@ -83,11 +102,15 @@ func NewPublisher(cfg Config) (*Publisher, error) {
 	k.MaxBufferedRecords = orDefault(cfg.Buffer, 600)
 	k.MaxBufferedBytes = max(k.MaxBufferedRecords*4096, int(k.BatchMaxBytes))
 	k.DeliveryTimeout = orDefault(cfg.Timeout, 10*time.Second)
+	signing, err := cfg.SigningKey.ring()
+	if err != nil {
+		return nil, fmt.Errorf("report to kafka: SigningKey: %w", err)
+	}
 	p, err := kafka.NewProducer(k, orDefault(cfg.Log, slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return nil, fmt.Errorf("report to kafka: %w", err)
 	}
-	return &Publisher{topic: orDefault(cfg.Topic, event.TopicServiceMetrics), producer: p}, nil
+	return &Publisher{topic: orDefault(cfg.Topic, event.TopicServiceMetrics), producer: p, signing: signing}, nil
 }
 
 func orDefault[T comparable](v, otherwise T) T {
@@ -108,10 +131,18 @@ func (p *Publisher) Publish(r *report.Report) {
 	if sketch := sketchOf(r.Latencies); sketch != nil {
 		rec.Headers = []kafka.Header{{Key: event.HeaderLatency, Value: sketch}}
 	}
-	p.producer.Send(rec)
+	p.send(rec)
 }
 
-// Announce queues a message on health-status: HEALTHY when the instance starts, DRAINING when it stops. It does not block.
+// send queues a record with its signature.
+func (p *Publisher) send(r kafka.Record) {
+	if s := p.signing.Sign(r.Topic, r.Key, r.Value, r.Timestamp); s != nil {
+		r.Headers = append(r.Headers, kafka.Header{Key: sign.Header, Value: s})
+	}
+	p.producer.Send(r)
+}
+
+// Announce queues a message on health-status: HEALTHY when the instance takes requests, DRAINING when it takes none. It does not block.
 // The ACL of the service must permit it to write to that topic.
 func (p *Publisher) Announce(a report.Announcement) {
 	h := event.HealthStatus{Timestamp: a.Time.UTC().Truncate(time.Millisecond), ServiceID: a.ServiceID, InstanceID: a.InstanceID, Status: event.StatusHealthy, CheckType: "report", Address: a.Address}
@@ -122,7 +153,7 @@ func (p *Publisher) Announce(a report.Announcement) {
 	if err != nil {
 		return // not after report.New
 	}
-	p.producer.Send(kafka.Record{Topic: event.TopicHealthStatus, Key: []byte(a.ServiceID), Value: value, Timestamp: a.Time})
+	p.send(kafka.Record{Topic: event.TopicHealthStatus, Key: []byte(a.ServiceID), Value: value, Timestamp: a.Time})
 }
 
 func sketchOf(latencies []report.Bucket) []byte {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/event"
 	client "github.com/smartlb/smartlb/internal/kafka"
+	"github.com/smartlb/smartlb/internal/kafka/sign"
 	"github.com/smartlb/smartlb/internal/telemetry/window"
 	"github.com/smartlb/smartlb/internal/test/kafkatest"
 	"github.com/smartlb/smartlb/internal/test/leaktest"
@@ -84,6 +85,51 @@ func TestReportsArriveAsTheSeedsMessageWithTheirLatencies(t *testing.T) {
 	}
 	if p99, _ := k.Quantile(0.99); k.Count() != 95 || math.Abs(p99-80) > 0.8 {
 		t.Errorf("sketch of %v latencies with p99 %v", k.Count(), p99)
+	}
+}
+
+// A signature of the instances of a service is valid for their messages on both topics.
+func TestMessagesAreSigned(t *testing.T) {
+	c := kafkatest.New(t, event.TopicServiceMetrics+":1", event.TopicHealthStatus+":1")
+	secret := strings.Repeat("s", 32)
+	p, err := kafka.NewPublisher(kafka.Config{Brokers: []string{c.Addr()}, SigningKey: kafka.SigningKey{ID: "users-team", Secret: secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closing(t, p)
+	p.Publish(sample(time.Now()))
+	p.Announce(report.Announcement{Time: time.Now(), ServiceID: "user-service", InstanceID: "user-service-1", Stops: true})
+	cfg := client.Default()
+	cfg.Brokers = []string{c.Addr()}
+	cfg.Signing, err = sign.Config{
+		Keys:      []sign.Key{{ID: "k1", Secret: "${env:K}"}},
+		Reporters: []sign.Reporter{{Key: sign.Key{ID: "users-team", Secret: "${env:T}"}, Services: []string{"user-service"}}},
+	}.Ring(func(name string) string { return map[string]string{"K": strings.Repeat("k", 32), "T": secret}[name] }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tail, err := client.NewTail(cfg, client.TailConfig{Topics: []string{event.TopicServiceMetrics, event.TopicHealthStatus}}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	got := map[string]bool{}
+	_ = tail.Run(ctx, func(batch []client.Record) {
+		for _, r := range batch {
+			got[r.Topic] = cfg.Verify(r).SpeaksFor("user-service")
+		}
+		if len(got) == 2 {
+			cancel()
+		}
+	})
+	if !got[event.TopicServiceMetrics] || !got[event.TopicHealthStatus] {
+		t.Errorf("signed: %v", got)
+	}
+	for _, bad := range []kafka.SigningKey{{ID: "k"}, {Secret: secret}, {ID: "a b", Secret: secret}, {ID: "k", Secret: secret[:31]}} {
+		if _, err := kafka.NewPublisher(kafka.Config{Brokers: []string{c.Addr()}, SigningKey: bad}); err == nil || !strings.Contains(err.Error(), "SigningKey") {
+			t.Errorf("%+v: %v", bad, err)
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/smartlb/smartlb/internal/event"
+	"github.com/smartlb/smartlb/internal/kafka/sign"
 	"github.com/smartlb/smartlb/internal/telemetry/window"
 	"github.com/smartlb/smartlb/internal/test/leftout"
 )
@@ -206,8 +207,15 @@ func checkSketch(t *testing.T, name string, sketch []byte, latencies [][2]float6
 // reports runs an instance and reads what it says.
 func (s sdk) reports(t *testing.T, broker string) {
 	t.Helper()
-	id := "live-" + s.name
-	cmd := exec.Command(s.live[0], append(slices.Clone(s.live[1:]), broker, "live", id, "127.0.0.1:4711")...)
+	id, secret := "live-"+s.name, sign.NewSecret()
+	ring, err := sign.Config{Keys: []sign.Key{{ID: "live-team", Secret: "${env:SECRET}"}}}.Ring(func(string) string { return secret }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := func(r *kgo.Record) bool {
+		return ring.Verify(r.Topic, r.Key, r.Value, []byte(header(r, sign.Header))).SpeaksFor("live")
+	}
+	cmd := exec.Command(s.live[0], append(slices.Clone(s.live[1:]), broker, "live", id, "127.0.0.1:4711", secret)...)
 	cmd.Dir, cmd.Env = s.dir, append(cleanEnv(t), s.env...)
 	var words strings.Builder
 	cmd.Stdout, cmd.Stderr = &words, &words
@@ -226,7 +234,7 @@ func (s sdk) reports(t *testing.T, broker string) {
 		return slices.ContainsFunc(records, func(r *kgo.Record) bool {
 			m, err := event.DecodeServiceMetrics(r.Value)
 			k := window.NewSketch()
-			return err == nil && m.InstanceID == id && m.Address == "127.0.0.1:4711" && string(r.Key) == "live" && header(r, event.HeaderReporter) == "" && r.Timestamp.Equal(m.Timestamp) &&
+			return err == nil && m.InstanceID == id && m.Address == "127.0.0.1:4711" && string(r.Key) == "live" && header(r, event.HeaderReporter) == "" && signed(r) && r.Timestamp.Equal(m.Timestamp) &&
 				m.Metrics.RPS.Value > 0 && m.Metrics.Utilization == event.Some(.5) && m.Metrics.CPUUsage.Set && m.Metrics.MemoryUsage.Value > 0 &&
 				k.Merge([]byte(header(r, event.HeaderLatency))) == nil && k.Count() > 0
 		})
@@ -247,7 +255,7 @@ func (s sdk) reports(t *testing.T, broker string) {
 	})
 	states := func(records []*kgo.Record) (all []string) {
 		for _, r := range records {
-			if h, err := event.DecodeHealthStatus(r.Value); err == nil && h.InstanceID == id && h.Address == "127.0.0.1:4711" {
+			if h, err := event.DecodeHealthStatus(r.Value); err == nil && h.InstanceID == id && h.Address == "127.0.0.1:4711" && signed(r) {
 				all = append(all, h.Status)
 			}
 		}

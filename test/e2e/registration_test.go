@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/kafka/sign"
 	"github.com/smartlb/smartlb/report"
 	"github.com/smartlb/smartlb/report/kafka"
 )
@@ -108,18 +110,21 @@ func TestInstancesRegisterThemselves(t *testing.T) {
 	dir := t.TempDir()
 	b := broker(t, dir, "127.0.0.1:0")
 	kafkaAddr := b.Address("broker")
+	secret := sign.NewSecret()
 	file := mustWrite(t, `listeners: [{name: web, address: "127.0.0.1:0"}]
 routes: [{name: r, service: s}]
 services:
   - {id: s, discovery: {kafka: {ports: [1024-65535]}, allow: [127.0.0.0/8], maxLoss: 1}}
+  - {id: signed, discovery: {kafka: {ports: [1024-65535], requireSignature: true}, allow: [127.0.0.0/8], maxLoss: 1}}
+signing:
+  keys: [{id: k1, secret: "${file:`+mustWrite(t, sign.NewSecret())+`}"}]
+  reporters: [{id: team, secret: "${file:`+mustWrite(t, secret)+`}", services: [signed]}]
 `)
 	first := []*selfMade{startSelfMade(t, kafkaAddr, "i1"), startSelfMade(t, kafkaAddr, "i2")}
 	n := node(t, kafkaAddr, file, t.TempDir())
 	ids := func() (all []string) {
-		for _, s := range sourcesOf(t, n).Services {
-			for _, in := range s.Instances {
-				all = append(all, in.ID)
-			}
+		for _, in := range sourcesOf(t, n).Services[0].Instances {
+			all = append(all, in.ID)
 		}
 		slices.Sort(all)
 		return all
@@ -139,6 +144,7 @@ services:
 		out, _, _ := smartlb(t, "discovery", "--admin", n.Address("admin"))
 		return strings.Contains(out, "refused 2 times: instance \"i1\" with the address \"127.0.0.1:2000\": it reports with the address "+first[0].addr)
 	})
+	registersSigned(t, n, kafkaAddr, secret)
 	first[0].stop()
 	await("i2", "i3")
 	first[1].kill()
@@ -184,4 +190,54 @@ services:
 	})
 	l.stop()
 	l.none(t)
+}
+
+// registersSigned: where a service requires signatures, an instance with a key of the service joins, drains, returns and leaves. One
+// without is refused, and the node says why.
+func registersSigned(t *testing.T, n *process, broker, secret string) {
+	t.Helper()
+	p, err := kafka.NewPublisher(kafka.Config{Brokers: []string{broker}, SigningKey: kafka.SigningKey{ID: "team", Secret: secret}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := report.New(report.Config{ServiceID: "signed", InstanceID: "g1", Address: "127.0.0.1:4713", Publisher: p, Interval: 500 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	goodbye := sync.OnceFunc(func() {
+		cancel()
+		limited, stop := context.WithTimeout(context.Background(), time.Minute)
+		defer stop()
+		if err := errors.Join(<-done, p.Close(limited)); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(goodbye)
+	produce(t, broker, "service-metrics", fmt.Sprintf(`{"timestamp": %q, "serviceId": "signed", "instanceId": "stranger", "address": "127.0.0.1:4714", "metrics": {"rps": 1}}`, time.Now().UTC().Format(time.RFC3339)))
+	state := func() string {
+		all := ""
+		for _, in := range sourcesOf(t, n).Services[1].Instances {
+			all += in.ID + " " + in.State + ";"
+		}
+		return all
+	}
+	await := func(ok func(string) bool) {
+		t.Helper()
+		last := ""
+		eventually(t, "a state of the signed instance", func() bool { last = state(); return ok(last) })
+	}
+	await(func(s string) bool { return strings.HasPrefix(s, "g1 ") && !strings.Contains(s, "draining") })
+	eventually(t, "the refusal of a message without a signature", func() bool {
+		out, _, _ := smartlb(t, "discovery", "--admin", n.Address("admin"))
+		return strings.Contains(out, `instance "stranger": no key for the service signed its message, and requireSignature is true`)
+	})
+	r.Drain(true)
+	await(func(s string) bool { return s == "g1 draining;" })
+	r.Drain(false)
+	await(func(s string) bool { return strings.HasPrefix(s, "g1 ") && !strings.Contains(s, "draining") })
+	goodbye()
+	await(func(s string) bool { return s == "" || s == "g1 draining;" })
 }

@@ -7,6 +7,8 @@ import path from "node:path";
 import { test } from "node:test";
 import { Reporter } from "../index.js";
 import { bucketOf, middle } from "../messages.js";
+import { Pace } from "../pace.js";
+import { signer } from "../signing.js";
 import { Usage } from "../usage.js";
 import { corpus, emitted } from "./corpus.js";
 
@@ -44,6 +46,36 @@ for (const c of corpus.badSettings) {
   });
 }
 
+for (const c of corpus.signatures) {
+  test(`corpus: signature of ${c.name}`, () => assert.equal(signer({ id: c.keyId, secret: c.secret })(c.topic, c.key, c.value, c.timeMs).toString(), c.want));
+}
+
+for (const c of corpus.badKeys) {
+  test(`corpus: ${c.name} is refused`, () => {
+    assert.throws(() => new Reporter(settings({ signingKey: { id: c.keyId, secret: c.secret } })), (e) => e instanceof TypeError && (c.secret === "" || !e.message.includes(c.secret)));
+  });
+}
+
+for (const c of corpus.paces) {
+  test(`corpus: reports of ${c.name}`, () => {
+    const pace = new Pace(c.intervalMs, c.steadyMs);
+    const places = [];
+    let [now, last, requests, errors, place] = [0, 0, 0, 0, 0];
+    for (const look of c.looks.flatMap((l) => Array(l.times).fill(l))) {
+      now += look.afterMs;
+      requests += look.requests;
+      errors += look.errors;
+      if (pace.due({ ...look, now })) {
+        pace.reported(now, (requests / (now - last)) * 1000, requests > 0 ? errors / requests : 0);
+        places.push(place);
+        [last, requests, errors] = [now, 0, 0];
+      }
+      place++;
+    }
+    assert.deepEqual(places, c.want);
+  });
+}
+
 test("buckets are within 1 %", () => {
   for (let ms = 0.001; ms < 300_000; ms *= 1.001) assert.ok(Math.abs(middle(bucketOf(ms)) - ms) <= 0.0101 * ms);
   for (const odd of [0, -1, NaN, Infinity]) assert.ok(Number.isInteger(bucketOf(odd)));
@@ -51,7 +83,7 @@ test("buckets are within 1 %", () => {
 
 test("an instance joins, reports and leaves", async () => {
   const out = new Collected();
-  const r = new Reporter(settings({ publisher: out, address: "127.0.0.1:80", tags: { zone: "a" }, utilization: () => 7 }));
+  const r = new Reporter(settings({ publisher: out, address: "127.0.0.1:80", tags: { zone: "a" }, utilization: () => 7, steady: 100, signingKey: { id: "k", secret: "s".repeat(32) } }));
   r.start();
   assert.throws(() => r.start());
   const end = r.request();
@@ -71,10 +103,35 @@ test("an instance joins, reports and leaves", async () => {
   await r.close();
   assert.equal(out.closed, 1);
   assert.deepEqual(out.messages.flatMap((m) => m.value.status ?? []), ["HEALTHY", "DEGRADED", "DRAINING"]);
+  assert.ok(out.messages.every((m) => m.headers["smartlb-signature"].toString().startsWith("v1 k ")));
   assert.ok(out.messages.every((m) => m.value.address === "127.0.0.1:80"));
   const n = out.messages.length;
   r.status("HEALTHY"); // after close nothing is sent
   assert.equal(out.messages.length, n);
+});
+
+test("a drain is repeated until it ends", async () => {
+  const out = new Collected();
+  const states = () => out.messages.flatMap((m) => m.value.status ?? []);
+  const r = new Reporter(settings({ publisher: out, usage: false, steady: 100, repeatMs: 150 }));
+  r.start();
+  r.status("DRAINING");
+  await out.wait(() => states().filter((s) => s === "DRAINING").length === 3);
+  r.status("HEALTHY");
+  const n = out.messages.length;
+  await out.wait(() => out.messages.length > n + 4);
+  await r.close();
+  assert.equal(states().at(-1), "HEALTHY");
+});
+
+test("a steady instance reports less often", async () => {
+  const out = new Collected();
+  let looks = 0;
+  const r = new Reporter(settings({ publisher: out, usage: false, utilization: () => (looks++, 0.5) }));
+  r.start();
+  await out.wait(() => looks > out.messages.length);
+  await r.close();
+  for (const wrong of [{ steady: 99 }, { steady: 60_001 }]) assert.throws(() => new Reporter(settings(wrong)), TypeError);
 });
 
 test("without an address no status is sent", async () => {
@@ -92,7 +149,7 @@ test("callbacks and publishers that fail do not end reports", async () => {
     calls++;
     throw new Error("broken");
   };
-  const r = new Reporter(settings({ publisher: { publish: fail }, utilization: fail, inFlight: () => NaN }));
+  const r = new Reporter(settings({ publisher: { publish: fail }, steady: 100, utilization: fail, inFlight: () => NaN }));
   r.start();
   while (calls < 6) await new Promise((done) => setTimeout(done, 10));
   await r.close();
@@ -104,7 +161,7 @@ test("rejected promises do not end the process", async () => {
     calls++;
     throw new Error("broken"); // an unhandled rejection fails this test
   };
-  const r = new Reporter(settings({ publisher: { publish: fail }, utilization: fail }));
+  const r = new Reporter(settings({ publisher: { publish: fail }, steady: 100, utilization: fail }));
   r.start();
   while (calls < 4) await new Promise((done) => setTimeout(done, 10));
   await r.close();

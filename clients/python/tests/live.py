@@ -15,10 +15,10 @@ if len(sys.argv) < 5:
     publisher.close(1)
     print(publisher.stats.published, publisher.stats.delivered, publisher.stats.dropped)
     sys.exit()
-_, _, service, instance, address = sys.argv
+_, _, service, instance, address, secret = sys.argv
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
-reporter = Reporter(service, instance, publisher, address=address, interval=0.2, utilization=lambda: 0.5)
+reporter = Reporter(service, instance, publisher, address=address, interval=0.2, utilization=lambda: 0.5, signing_key=("live-team", secret))
 reporter.start()
 while not stop.wait(0.02):
     reporter.observe(0.02)

@@ -6,9 +6,13 @@ import tempfile
 import threading
 import time
 import unittest
+from unittest import mock
 from datetime import datetime
 
 from smartlb_report import Reporter, Usage
+from smartlb_report import _reporter
+from smartlb_report._pace import Pace
+from smartlb_report._signing import SigningKey
 from smartlb_report._messages import Report, bucket_of, middle, status_value
 
 CORPUS = json.loads((pathlib.Path(__file__).parents[2] / "corpus.json").read_text("utf-8"))
@@ -72,6 +76,40 @@ class Corpus(unittest.TestCase):
                 Reporter(case["serviceId"], case["instanceId"], Collected(), address=case.get("address"), interval=case.get("intervalMs", 1000) / 1000)
 
 
+    def test_signatures(self):
+        for case in CORPUS["signatures"]:
+            with self.subTest(case["name"]):
+                got = SigningKey(case["keyId"], case["secret"]).header(case["topic"], case["key"].encode(), case["value"].encode(), case["timeMs"])
+                self.assertEqual(got, ("smartlb-signature", case["want"].encode()))
+
+    def test_bad_keys(self):
+        for case in CORPUS["badKeys"]:
+            with self.subTest(case["name"]), self.assertRaises(ValueError) as raised:
+                Reporter("s", "i", Collected(), signing_key=(case["keyId"], case["secret"]))
+            self.assertFalse(case["secret"] and case["secret"] in str(raised.exception))
+
+    def test_paces(self):
+        for case in CORPUS["paces"]:
+            with self.subTest(case["name"]):
+                self.assertEqual(paced(case), case["want"])
+
+
+def paced(case):
+    """Returns the places of the intervals at whose end a report is due."""
+    pace, out, now, place = Pace(case["intervalMs"] / 1000, case["steadyMs"] / 1000), [], 0, 0
+    last = requests = errors = 0
+    for look in case["looks"]:
+        for _ in range(look["times"]):
+            now += look["afterMs"]
+            requests, errors = requests + look["requests"], errors + look["errors"]
+            if pace.due(now / 1000, look["requests"], look["errors"], look.get("cpu"), look.get("utilization")):
+                pace.reported(now / 1000, requests / (now - last) * 1000, errors / requests if requests else 0)
+                out.append(place)
+                last, requests, errors = now, 0, 0
+            place += 1
+    return out
+
+
 class Buckets(unittest.TestCase):
     def test_within_one_percent(self):
         for i in range(1, 20000):
@@ -85,7 +123,7 @@ class Buckets(unittest.TestCase):
 class Running(unittest.TestCase):
     def test_an_instance_joins_reports_and_leaves(self):
         out = Collected()
-        r = Reporter("s", "i", out, address="127.0.0.1:80", tags={"zone": "a"}, interval=0.1, utilization=lambda: 7)
+        r = Reporter("s", "i", out, address="127.0.0.1:80", tags={"zone": "a"}, interval=0.1, steady=0.1, utilization=lambda: 7, signing_key=("k", "s" * 32))
         r.start()
         with self.assertRaises(RuntimeError):
             r.start()
@@ -106,10 +144,43 @@ class Running(unittest.TestCase):
         self.assertEqual(out.closed, 1)
         states = [m[2]["status"] for m in out.messages if m[0] == "health-status"]
         self.assertEqual(states, ["HEALTHY", "DEGRADED", "DRAINING"])
+        self.assertTrue(all(m[3]["smartlb-signature"].startswith(b"v1 k ") for m in out.messages))
         self.assertTrue(all(m[2]["address"] == "127.0.0.1:80" for m in out.messages))
         n = len(out.messages)
         r.status("HEALTHY")  # after close nothing is sent
         self.assertEqual(len(out.messages), n)
+
+    def test_a_drain_is_repeated_until_it_ends(self):
+        out = Collected()
+        r = Reporter("s", "i", out, interval=0.1, usage=False)
+        with mock.patch.object(_reporter, "_REPEAT", 0.15):
+            r.start()
+            r.status("DRAINING")
+            out.wait(lambda m: self.states(out).count("DRAINING") == 3)
+            r.status("HEALTHY")
+            n = len(out.messages)
+            for k in range(4):  # a change makes a report
+                r.observe(0.01, failed=k % 2 == 0)
+                out.wait(lambda m: len([m for m in out.messages[n:] if m[0] == "service-metrics"]) > k)
+            r.close()
+        self.assertEqual(self.states(out)[-1], "HEALTHY")
+
+    def states(self, out):
+        return [m[2]["status"] for m in out.messages if m[0] == "health-status"]
+
+    def test_a_steady_instance_reports_less_often(self):
+        out, looks = Collected(), []
+        r = Reporter("s", "i", out, interval=0.1, usage=False, utilization=lambda: looks.append(1) or 0.5)
+        r.start()
+        end = time.monotonic() + 120
+        while len(looks) <= len(out.messages):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.02)
+        r.close()
+        with self.assertRaises(ValueError):
+            Reporter("s", "i", out, interval=1, steady=0.9)
+        with self.assertRaises(ValueError):
+            Reporter("s", "i", out, steady=61)
 
     def test_without_an_address_no_status_is_sent(self):
         out = Collected()
@@ -120,8 +191,11 @@ class Running(unittest.TestCase):
         self.assertFalse([m for m in out.messages if m[0] == "health-status"])
 
     def test_callbacks_that_fail_do_not_end_reports(self):
+        def leave():
+            raise SystemExit
+
         out = Collected()
-        r = Reporter("s", "i", out, interval=0.1, utilization=lambda: 1 / 0, in_flight=lambda: math.nan, usage=False)
+        r = Reporter("s", "i", out, interval=0.1, steady=0.1, utilization=leave, in_flight=lambda: math.nan, usage=False)
         with self.assertLogs("smartlb_report"):
             r.start()
             for _ in range(2):

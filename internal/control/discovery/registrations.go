@@ -16,8 +16,8 @@ type Announcement struct {
 	Service, Instance string
 	Address           string // host:port; "": the message only shows that the instance lives
 	Tags              map[string]string
-	Leaving, Staying  bool // the instance says that it stops, or that it takes requests
-	Signed            bool // by a key that speaks for the service
+	Leaving, Staying  bool      // the instance says that it stops, or that it takes requests
+	Signed            time.Time // when a key that speaks for the service signed it; zero: no such signature
 }
 
 // Registrations are the instances that registered themselves, for the services that permit it. Its methods are safe for
@@ -48,7 +48,8 @@ type registration struct {
 	gaps    [4]time.Duration // between the latest messages
 	n       int
 	leaving bool
-	trusted bool // whether leaving was signed
+	trusted bool         // whether leaving was signed
+	signed  [2]time.Time // when the latest signed message was signed: a report, a status
 }
 
 // Times of registrations.
@@ -68,18 +69,20 @@ func (r *Registrations) Observe(a Announcement, now time.Time) (refusal string) 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.services[a.Service]
-	if s == nil || s.signed && !a.Signed {
+	if s == nil {
 		return ""
 	}
 	in := s.instances[a.Instance]
+	signed, why := a.fresh(in, now)
+	if s.signed && !signed {
+		return s.refuse(fmt.Sprintf("instance %.80q: %s, and requireSignature is true", a.Instance, why))
+	}
 	if in == nil && (a.Address == "" || a.Leaving) {
 		return ""
 	}
 	if a.Address != "" && (in == nil || in.address != a.Address) {
 		if why := s.mayUse(a, in, now); why != "" {
-			s.refused++
-			s.refusal = short(why)
-			return s.refusal
+			return s.refuse(why)
 		}
 		in = &registration{address: strings.Clone(a.Address), last: now}
 		s.instances[strings.Clone(a.Instance)] = in
@@ -92,11 +95,43 @@ func (r *Registrations) Observe(a Announcement, now time.Time) (refusal string) 
 	if a.Tags != nil && !maps.Equal(a.Tags, in.tags) && fits(a.Tags) {
 		in.tags, s.changed = maps.Clone(a.Tags), true
 	}
+	if signed {
+		in.signed[a.kind()] = a.Signed
+	}
 	if was := in.leaving; a.Leaving || a.Staying {
-		in.leaving, in.trusted = a.Leaving, a.Leaving && a.Signed
+		in.leaving, in.trusted = a.Leaving, a.Leaving && signed
 		s.changed = s.changed || was != in.leaving
 	}
 	return ""
+}
+
+// fresh reports whether a signature counts, or why it does not: an old message that is appended again says nothing. Reports
+// and statuses are in two topics, so their order is that of each topic only.
+func (a Announcement) fresh(in *registration, now time.Time) (bool, string) {
+	switch age := now.Sub(a.Signed); {
+	case a.Signed.IsZero():
+		return false, "no key for the service signed its message"
+	case age > RegistrationAge || age < -RegistrationAge:
+		return false, fmt.Sprintf("its message was signed at %s, and the clock here is at %s", a.Signed.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	case in != nil && a.Signed.Before(in.signed[a.kind()]):
+		return false, "a message that was signed later arrived before"
+	}
+	return true, ""
+}
+
+// kind is 1 for a status and 0 for a report.
+func (a Announcement) kind() int {
+	if a.Leaving || a.Staying {
+		return 1
+	}
+	return 0
+}
+
+// refuse counts a message and returns why it was refused.
+func (s *registered) refuse(why string) string {
+	s.refused++
+	s.refusal = short(why)
+	return s.refusal
 }
 
 // fits reports whether tags are within the bounds of labels.

@@ -127,7 +127,7 @@ func TestAGoodbyeCountsIfItIsTrue(t *testing.T) {
 		w.now = w.now.Add(time.Second)
 	}
 	say(Announcement{Instance: "a", Leaving: true})
-	say(Announcement{Instance: "b", Leaving: true, Signed: true})
+	say(Announcement{Instance: "b", Leaving: true, Signed: w.now})
 	say(Announcement{Instance: "nobody", Leaving: true})
 	w.says("c", "10.0.0.3:80")
 	if got := w.list(); got != "a 10.0.0.1:80, b 10.0.0.2:80 draining, c 10.0.0.3:80" {
@@ -185,10 +185,35 @@ func TestOnlySignedMessagesCountIfTheServiceWantsThem(t *testing.T) {
 	w := newTable(10)
 	w.open("s", Bounds{Most: 10, Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, newPorts([]string{"80"}), true)
 	w.Live(true, w.now)
-	w.says("a", "10.0.0.1:80")
-	w.Observe(Announcement{Service: "s", Instance: "b", Address: "10.0.0.2:80", Signed: true}, w.now)
-	if got := w.list(); got != "b 10.0.0.2:80" {
+	signed := func(age time.Duration, a Announcement) string {
+		a.Service, a.Address, a.Signed = "s", "10.0.0.2:80", w.now.Add(-age)
+		return w.Observe(a, w.now)
+	}
+	if got := w.says("a", "10.0.0.1:80"); got != `instance "a": no key for the service signed its message, and requireSignature is true` {
 		t.Error(got)
+	}
+	for _, age := range []time.Duration{91 * time.Second, -91 * time.Second} {
+		if got := signed(age, Announcement{Instance: "old"}); !strings.Contains(got, "its message was signed at 2") {
+			t.Errorf("signed %v before: %s", age, got)
+		}
+	}
+	if got := signed(0, Announcement{Instance: "b"}); got != "" || w.list() != "b 10.0.0.2:80" {
+		t.Errorf("%s: %s", got, w.list())
+	}
+	// An old message that is appended again says nothing. The order of reports and statuses is that of their topics.
+	if got := signed(10*time.Second, Announcement{Instance: "b", Staying: true}); got != "" {
+		t.Error(got)
+	}
+	if got := signed(5*time.Second, Announcement{Instance: "b", Leaving: true}); got != "" || w.list() != "b 10.0.0.2:80 draining" {
+		t.Errorf("%s: %s", got, w.list())
+	}
+	for _, again := range []Announcement{{Instance: "b", Staying: true}, {Instance: "b"}} {
+		if got := signed(10*time.Second, again); !strings.Contains(got, "signed later arrived before") || w.list() != "b 10.0.0.2:80 draining" {
+			t.Errorf("%+v: %s: %s", again, got, w.list())
+		}
+	}
+	if n, _ := w.refusals("s"); n != 5 {
+		t.Errorf("%d refusals, want 5", n)
 	}
 }
 

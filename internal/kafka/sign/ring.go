@@ -43,10 +43,10 @@ func Topics() []string {
 // Config names the keys of a node or a command. Secrets are references.
 type Config struct {
 	Keys      []Key      `yaml:"keys" json:"keys,omitempty"`           // at most 2 keys, the same on all nodes. The first key signs, both verify. The variable has the form `ID=REFERENCE,ID=REFERENCE`; default none
-	Reporters []Reporter `yaml:"reporters" json:"reporters,omitempty"` // keys of at most 256 other writers of health-status. Nodes verify with them and do not sign. They need `keys`; default none
+	Reporters []Reporter `yaml:"reporters" json:"reporters,omitempty"` // keys of at most 256 other writers of health-status and of the reports of instances on service-metrics. Nodes verify with them and do not sign. They need `keys`; default none
 }
 
-// Reporter is the key of another writer of health-status, such as a deployment tool, and the services for which its
+// Reporter is the key of another writer, such as a deployment tool or the instances of a service, and the services for which its
 // signature is valid.
 type Reporter struct {
 	Key      `yaml:",inline"`
@@ -265,14 +265,14 @@ func (r *Ring) Verify(topic string, key, value, header []byte) Verdict {
 	return Verdict{State: Signed, Key: k.id, At: time.UnixMilli(ms).UTC(), services: k.services}
 }
 
-// verifier returns the key with an id. Keys of reporters are valid only for health-status.
+// verifier returns the key with an id. Keys of reporters are valid only for health-status and service-metrics.
 func (r *Ring) verifier(topic, id string) (ringKey, bool) {
 	for _, k := range r.keys {
 		if k.id == id {
 			return k, true
 		}
 	}
-	if topic == event.TopicHealthStatus {
+	if topic == event.TopicHealthStatus || topic == event.TopicServiceMetrics {
 		for _, k := range r.reporters {
 			if k.id == id {
 				return k, true

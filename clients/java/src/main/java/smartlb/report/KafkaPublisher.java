@@ -9,7 +9,6 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
-import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
@@ -59,7 +58,7 @@ public final class KafkaPublisher implements Publisher {
         }
         try {
             producer.send(r, (done, error) -> (error == null ? delivered : dropped).incrementAndGet());
-        } catch (KafkaException | IllegalStateException e) { // interrupted, or closed
+        } catch (RuntimeException | Error e) { // interrupted, closed, or a class of the client is missing
             dropped.incrementAndGet();
         }
     }

@@ -3,6 +3,8 @@ package smartlb.report;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ThreadLocalRandom;
@@ -29,9 +31,13 @@ public final class Reporter implements AutoCloseable {
 
     private static final System.Logger log = System.getLogger("smartlb.report");
 
+    private static final long REPEAT_MS = 10_000; // between two messages with a status other than HEALTHY: smartlb believes one for 30 s
+
     private final Messages.Identity identity;
     private final Publisher publisher;
-    private final long intervalMs;
+    private final SigningKey signingKey; // null: messages are not signed
+    private final long intervalMs, repeatMs;
+    private final Pace pace;
     private final DoubleSupplier utilization;
     private final LongSupplier inFlight;
     private final Usage usage; // null: not measured
@@ -41,7 +47,14 @@ public final class Reporter implements AutoCloseable {
     private final Thread thread = new Thread(this::run, "smartlb-report");
     private final AtomicBoolean started = new AtomicBoolean(), complained = new AtomicBoolean();
     private final CountDownLatch stopping = new CountDownLatch(1);
-    private boolean closed; // guarded by sending
+    private boolean closed; // guarded by sending, as the next two
+    private Status status = Status.HEALTHY; // the latest; a repeated one never follows a newer one
+    private long saidNs; // when it was sent
+
+    // Of the reporter's thread: what was counted since the last report.
+    private final long[] counted = new long[Messages.BUCKETS];
+    private long failed;
+    private double reportedNs;
 
     private Reporter(Builder b) {
         identity = new Messages.Identity(b.serviceId, b.instanceId, b.address, b.tags);
@@ -51,7 +64,14 @@ public final class Reporter implements AutoCloseable {
         if (b.publisher == null) {
             throw new IllegalArgumentException("publisher: missing");
         }
+        long steadyMs = b.steadyMs == null ? Math.max(30_000, b.intervalMs) : b.steadyMs;
+        if (steadyMs < b.intervalMs || steadyMs > 60_000) {
+            throw new IllegalArgumentException("steady: " + steadyMs + " ms is not within interval to 60 s");
+        }
         publisher = b.publisher;
+        signingKey = b.signingKey;
+        repeatMs = b.repeatMs;
+        pace = new Pace(b.intervalMs, steadyMs);
         intervalMs = b.intervalMs;
         utilization = b.utilization;
         inFlight = b.inFlight;
@@ -70,7 +90,9 @@ public final class Reporter implements AutoCloseable {
         private final Publisher publisher;
         private String address;
         private Map<String, String> tags;
-        private long intervalMs = 1000;
+        private long intervalMs = 1000, repeatMs = REPEAT_MS;
+        private Long steadyMs; // null: the default
+        private SigningKey signingKey;
         private DoubleSupplier utilization;
         private LongSupplier inFlight;
         private boolean usage = true;
@@ -93,9 +115,33 @@ public final class Reporter implements AutoCloseable {
             return this;
         }
 
-        /** Time between two reports, 100 ms to 60 s; each pause is up to a tenth shorter or longer. Default 1 s. */
+        /** Shortest time between two reports, 100 ms to 60 s, up to a tenth shorter or longer. Default 1 s. */
         public Builder interval(Duration interval) {
             this.intervalMs = interval.toMillis();
+            return this;
+        }
+
+        /**
+         * Longest time between two reports, up to 60 s: while load, errors and usage do not change, the pause doubles up to it.
+         * Default 30 s, or the interval if that is longer.
+         */
+        public Builder steady(Duration steady) {
+            this.steadyMs = steady.toMillis();
+            return this;
+        }
+
+        /**
+         * Signs the messages with a key of signing.reporters or signing.keys of the nodes. The secret has at least 32 characters.
+         * Throws IllegalArgumentException if the key is wrong.
+         */
+        public Builder signingKey(String id, String secret) {
+            this.signingKey = new SigningKey(id, secret);
+            return this;
+        }
+
+        /** Time between two messages with a status other than HEALTHY, for tests. */
+        Builder repeat(Duration repeat) {
+            this.repeatMs = repeat.toMillis();
             return this;
         }
 
@@ -188,25 +234,46 @@ public final class Reporter implements AutoCloseable {
         };
     }
 
-    /** Sends a status on health-status. It waits for the publisher, which KafkaPublisher makes short. */
+    /**
+     * Sends a status on health-status. It is repeated until another status is sent. DRAINING pauses the instance: it gets no new
+     * requests. HEALTHY ends that. It waits for the publisher, which KafkaPublisher makes short.
+     */
     public void status(Status status) {
-        long now = System.currentTimeMillis();
-        publish(Messages.HEALTH_STATUS, Messages.status(identity, now, status), Map.of(), now);
+        synchronized (sending) {
+            this.status = status;
+            say();
+        }
+    }
+
+    private void say() {
+        synchronized (sending) {
+            saidNs = System.nanoTime();
+            long now = System.currentTimeMillis();
+            publish(Messages.HEALTH_STATUS, Messages.status(identity, now, status), Map.of(), now);
+        }
+    }
+
+    private void repeat() {
+        synchronized (sending) {
+            if (status != Status.HEALTHY && System.nanoTime() - saidNs >= repeatMs * 1_000_000) {
+                say();
+            }
+        }
     }
 
     private void run() {
         if (identity.address() != null) {
-            status(Status.HEALTHY);
+            say();
         }
-        long last = System.nanoTime();
+        long now = System.nanoTime();
+        reportedNs = now - intervalMs * 1e6;
         if (usage != null) {
-            usage.cpu(last);
+            usage.cpu(now);
         }
-        report(intervalMs * 1e6); // an empty one: readers multiply rates by the time since the report before
+        look(now); // an empty report: readers multiply rates by the time since the report before
         while (!stopped((long) (intervalMs * ThreadLocalRandom.current().nextDouble(0.9, 1.1)))) {
-            long now = System.nanoTime();
-            report(now - last);
-            last = now;
+            repeat();
+            look(System.nanoTime());
         }
         if (identity.address() != null) {
             status(Status.DRAINING);
@@ -222,16 +289,31 @@ public final class Reporter implements AutoCloseable {
         }
     }
 
-    private void report(double spanNs) {
-        long[] counts = new long[Messages.BUCKETS];
-        for (int i = 0; i < counts.length; i++) {
-            counts[i] = latencies.getAndSet(i, 0);
+    /** Measures, and reports if a report is due. */
+    private void look(long nowNs) {
+        long requests = 0, errorsNow = errors.sumThenReset();
+        for (int i = 0; i < counted.length; i++) {
+            long n = latencies.getAndSet(i, 0);
+            counted[i] += n;
+            requests += n;
         }
+        failed += errorsNow;
+        double cpu = usage == null ? Double.NaN : usage.cpu(nowNs);
+        if (pace.due(nowNs / 1e6, requests + errorsNow, errorsNow, cpu, Math.min(call(utilization), 1))) {
+            report(nowNs);
+        }
+    }
+
+    private void report(long nowNs) {
         long now = System.currentTimeMillis();
         double flying = call(inFlight == null ? null : () -> inFlight.getAsLong());
         long activeNow = Double.isNaN(flying) ? active.sum() : (long) flying;
-        double cpu = usage == null ? Double.NaN : usage.cpu(System.nanoTime()), memory = usage == null ? Double.NaN : usage.memory();
-        var r = new Messages.Report(identity, now, Math.max(spanNs / 1e6, 1), Messages.byBucket(counts), errors.sumThenReset(), activeNow, cpu, memory, Math.min(call(utilization), 1));
+        double spanMs = Math.max((nowNs - reportedNs) / 1e6, 1), requests = failed + Arrays.stream(counted).sum();
+        var r = new Messages.Report(identity, now, spanMs, Messages.byBucket(counted), failed, activeNow, pace.cpu(), usage == null ? Double.NaN : usage.memory(), pace.utilization());
+        pace.reported(nowNs / 1e6, requests / spanMs * 1000, requests == 0 ? 0 : failed / requests);
+        reportedNs = nowNs;
+        Arrays.fill(counted, 0);
+        failed = 0;
         publish(Messages.SERVICE_METRICS, r.value(), r.headers(), now);
     }
 
@@ -240,9 +322,14 @@ public final class Reporter implements AutoCloseable {
             if (closed) {
                 return;
             }
+            byte[] key = identity.serviceId().getBytes(StandardCharsets.UTF_8);
+            Map<String, byte[]> all = new HashMap<>(headers);
+            if (signingKey != null) {
+                all.put(SigningKey.HEADER, signingKey.header(topic, key, value, now));
+            }
             try {
-                publisher.publish(topic, identity.serviceId().getBytes(StandardCharsets.UTF_8), value, headers, now);
-            } catch (RuntimeException e) { // a broken publisher must not end the reports
+                publisher.publish(topic, key, value, all, now);
+            } catch (RuntimeException | Error e) { // a broken publisher must not end the reports
                 complain("a message was lost", e);
             }
         }
@@ -256,13 +343,13 @@ public final class Reporter implements AutoCloseable {
         try {
             double v = f.getAsDouble();
             return v >= 0 && v < 1e15 ? v : Double.NaN;
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) { // also an AssertionError or a StackOverflowError: the reports go on
             complain("a callback of the reporter failed; its number is not reported", e);
             return Double.NaN;
         }
     }
 
-    private void complain(String what, RuntimeException e) {
+    private void complain(String what, Throwable e) {
         if (complained.compareAndSet(false, true)) {
             log.log(System.Logger.Level.WARNING, what, e);
         }

@@ -6,7 +6,7 @@ import java.time.Duration;
 final class Live {
     public static void main(String[] args) throws InterruptedException {
         KafkaPublisher publisher = new KafkaPublisher(args[0]);
-        if (args.length < 4) {
+        if (args.length < 5) {
             for (int i = 0; i < 700; i++) {
                 publisher.publish("service-metrics", new byte[1], new byte[1], java.util.Map.of(), System.currentTimeMillis());
             }
@@ -14,7 +14,7 @@ final class Live {
             System.out.printf("%d %d %d%n", publisher.published(), publisher.delivered(), publisher.dropped());
             System.exit(0);
         }
-        Reporter r = Reporter.of(args[1], args[2], publisher).address(args[3]).interval(Duration.ofMillis(200)).utilization(() -> 0.5).build().start();
+        Reporter r = Reporter.of(args[1], args[2], publisher).address(args[3]).interval(Duration.ofMillis(200)).utilization(() -> 0.5).signingKey("live-team", args[4]).build().start();
         Runtime.getRuntime().addShutdownHook(new Thread(r::close));
         for (;; Thread.sleep(20)) {
             r.observe(Duration.ofMillis(20), false);

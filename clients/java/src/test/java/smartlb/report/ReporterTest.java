@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -96,6 +97,88 @@ class ReporterTest {
     }
 
     @Test
+    void signaturesAreThoseOfTheCorpus() throws IOException {
+        for (JsonNode c : Corpus.read().get("signatures")) {
+            byte[] key = c.get("key").textValue().getBytes(StandardCharsets.UTF_8), value = c.get("value").textValue().getBytes(StandardCharsets.UTF_8);
+            byte[] got = new SigningKey(c.get("keyId").textValue(), c.get("secret").textValue()).header(c.get("topic").textValue(), key, value, c.get("timeMs").longValue());
+            assertEquals(c.get("want").textValue(), new String(got, StandardCharsets.UTF_8), c.get("name").textValue());
+        }
+        for (JsonNode c : Corpus.read().get("badKeys")) {
+            String secret = c.get("secret").textValue();
+            var e = assertThrows(IllegalArgumentException.class, () -> reporter(new Collected()).signingKey(c.get("keyId").textValue(), secret), c.get("name").textValue());
+            assertTrue(secret.isEmpty() || !e.getMessage().contains(secret));
+        }
+    }
+
+    @Test
+    void pacesAreThoseOfTheCorpus() throws IOException {
+        for (JsonNode c : Corpus.read().get("paces")) {
+            Pace pace = new Pace(c.get("intervalMs").longValue(), c.get("steadyMs").longValue());
+            List<Integer> places = new ArrayList<>(), want = new ArrayList<>();
+            c.get("want").forEach(n -> want.add(n.intValue()));
+            long now = 0, last = 0, requests = 0, errors = 0;
+            int place = 0;
+            for (JsonNode look : c.get("looks")) {
+                for (int n = 0; n < look.get("times").intValue(); n++, place++) {
+                    now += look.get("afterMs").longValue();
+                    requests += look.get("requests").longValue();
+                    errors += look.get("errors").longValue();
+                    if (pace.due(now, look.get("requests").longValue(), look.get("errors").longValue(), look.path("cpu").asDouble(Double.NaN), look.path("utilization").asDouble(Double.NaN))) {
+                        pace.reported(now, (double) requests / (now - last) * 1000, requests == 0 ? 0 : (double) errors / requests);
+                        places.add(place);
+                        last = now;
+                        requests = errors = 0;
+                    }
+                }
+            }
+            assertEquals(want, places, c.get("name").textValue());
+        }
+    }
+
+    @Test
+    void aDrainIsRepeatedUntilItEnds() throws InterruptedException {
+        Collected out = new Collected();
+        try (Reporter r = reporter(out).withoutUsage().steady(Duration.ofMillis(100)).repeat(Duration.ofMillis(150)).build().start()) {
+            r.status(Reporter.Status.DRAINING);
+            out.await(m -> out.states().stream().filter("DRAINING"::equals).count() == 3);
+            r.status(Reporter.Status.HEALTHY);
+            int n = out.messages.size();
+            out.await(m -> out.messages.size() > n + 4);
+        }
+        assertEquals("HEALTHY", out.states().get(out.states().size() - 1));
+    }
+
+    @Test
+    void aSteadyInstanceReportsLessOften() throws InterruptedException {
+        Collected out = new Collected();
+        AtomicInteger looks = new AtomicInteger();
+        try (Reporter r = reporter(out).withoutUsage().utilization(() -> looks.incrementAndGet() > 0 ? 0.5 : 0).build().start()) {
+            out.await(m -> looks.get() > out.messages.size());
+        }
+        assertThrows(IllegalArgumentException.class, reporter(out).steady(Duration.ofMillis(99))::build);
+        assertThrows(IllegalArgumentException.class, reporter(out).steady(Duration.ofSeconds(61))::build);
+    }
+
+    @Test
+    void anErrorEndsNoReports() throws InterruptedException {
+        AtomicInteger calls = new AtomicInteger();
+        Publisher broken = (topic, key, value, headers, timeMs) -> {
+            calls.incrementAndGet();
+            throw new NoClassDefFoundError("broken");
+        };
+        try (Reporter r = reporter(broken).steady(Duration.ofMillis(100)).utilization(() -> {
+            throw new AssertionError("broken");
+        }).inFlight(() -> {
+            throw new StackOverflowError();
+        }).build().start()) {
+            for (long end = System.nanoTime() + Duration.ofMinutes(2).toNanos(); calls.get() < 3 && System.nanoTime() < end;) {
+                Thread.sleep(10);
+            }
+        }
+        assertTrue(calls.get() >= 3);
+    }
+
+    @Test
     void bucketsAreWithinOnePercent() {
         for (double ms = 0.001; ms < 300_000; ms *= 1.001) {
             assertEquals(ms, Messages.middle(Messages.bucketOf(ms)), 0.0101 * ms);
@@ -109,7 +192,7 @@ class ReporterTest {
     @Test
     void anInstanceJoinsReportsAndLeaves() throws InterruptedException {
         Collected out = new Collected();
-        Reporter r = reporter(out).address("127.0.0.1:80").tags(Map.of("zone", "a")).utilization(() -> 7).build().start();
+        Reporter r = reporter(out).address("127.0.0.1:80").tags(Map.of("zone", "a")).utilization(() -> 7).steady(Duration.ofMillis(100)).signingKey("k", "s".repeat(32)).build().start();
         assertThrows(IllegalStateException.class, r::start);
         try (Reporter.Request q = r.request()) {
             Message m = out.await(x -> x.metric("activeConnections").asInt() == 1);
@@ -128,6 +211,7 @@ class ReporterTest {
         r.close();
         assertEquals(1, out.closed.get());
         assertEquals(List.of("HEALTHY", "DEGRADED", "DRAINING"), out.states());
+        assertTrue(out.messages.stream().allMatch(m -> new String(m.headers().get("smartlb-signature")).startsWith("v1 k ")));
         assertTrue(out.messages.stream().allMatch(m -> m.value().get("address").textValue().equals("127.0.0.1:80")));
         int n = out.messages.size();
         r.status(Reporter.Status.HEALTHY); // after close nothing is sent
@@ -150,7 +234,7 @@ class ReporterTest {
             calls.incrementAndGet();
             throw new IllegalStateException("broken");
         };
-        try (Reporter r = reporter(broken).utilization(() -> 1 / (calls.get() - calls.get())).inFlight(() -> -1).build().start()) {
+        try (Reporter r = reporter(broken).steady(Duration.ofMillis(100)).utilization(() -> 1 / (calls.get() - calls.get())).inFlight(() -> -1).build().start()) {
             for (long end = System.nanoTime() + Duration.ofMinutes(2).toNanos(); calls.get() < 3 && System.nanoTime() < end;) {
                 Thread.sleep(10);
             }

@@ -32,8 +32,9 @@ func (a *App) newCollector() (err error) {
 		cluster = access
 	}
 	a.collector = loads.New(loads.Config{
-		Node: a.node, Services: a.services, Nodes: a.fleet.Nodes, Cluster: cluster, Logins: a.o.Document.Telemetry.ScrapeLogins, Sender: a.producer, Wall: time.Now, Log: a.o.Log,
+		Node: a.node, Services: a.services, Nodes: a.fleet.Nodes, Cluster: cluster, Sender: a.producer, Wall: time.Now, Log: a.o.Log,
 	})
+	a.collector.SetLogins(a.o.Document.Telemetry.ScrapeLogins, a.o.Document.Telemetry.StreamLogins)
 	return nil
 }
 

@@ -103,6 +103,9 @@ func (a *App) reload(f File, err error) {
 		a.o.Log.Error("configuration file refused, nothing was changed", "error", err)
 		return
 	}
+	if a.collector != nil {
+		a.collector.SetLogins(f.Document.Telemetry.ScrapeLogins, f.Document.Telemetry.StreamLogins)
+	}
 	restart := needRestart(a.o.Document, f.Document)
 	a.reloadAccessLog(f.Document.Proxy.AccessLog, &restart)
 	a.o.Log.Info("configuration file read again", "listeners_routes_services", applied, "need_restart", strings.Join(restart, ","))
@@ -158,6 +161,9 @@ func (a *App) reloadAccessLog(path string, restart *[]string) {
 // needRestart names the changed sections that take effect only after a restart.
 func needRestart(was, is config.Document) (sections []string) {
 	was.Proxy.AccessLog, is.Proxy.AccessLog = "", ""
+	for _, t := range []*config.Telemetry{&was.Telemetry, &is.Telemetry} {
+		t.ScrapeLogins, t.StreamLogins = nil, nil
+	}
 	before, after := reflect.ValueOf(was.Node), reflect.ValueOf(is.Node)
 	for i := range before.NumField() {
 		if !reflect.DeepEqual(before.Field(i).Interface(), after.Field(i).Interface()) {

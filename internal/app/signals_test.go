@@ -73,7 +73,8 @@ func TestSettingsThatNeedARestartAreNamed(t *testing.T) {
 	if got := needRestart(was, is); len(got) != 0 {
 		t.Errorf("equal: %q", got)
 	}
-	is.Proxy.AccessLog = "elsewhere" // taken over
+	is.Proxy.AccessLog = "elsewhere" // taken over, as the next two
+	is.Telemetry.ScrapeLogins, is.Telemetry.StreamLogins = []config.ReportLogin{{Service: "a"}}, []config.ReportLogin{{Service: "a"}}
 	is.Proxy.Timeouts.Head = time.Minute
 	is.Kafka.Linger = time.Second
 	is.Console.Hosts = []string{"a"}

@@ -149,7 +149,8 @@ func (c *checker) node(n Node) {
 	}
 	c.tracing("telemetry.tracing", n.Telemetry.Tracing)
 	c.otlpReceiver("telemetry.otlp", n.Telemetry.OTLP)
-	c.scrapeLogins("telemetry.scrapeLogins", n.Telemetry.ScrapeLogins)
+	c.reportLogins("telemetry.scrapeLogins", n.Telemetry.ScrapeLogins)
+	c.reportLogins("telemetry.streamLogins", n.Telemetry.StreamLogins)
 	c.collector("telemetry.logs", n.Telemetry.Logs)
 }
 

@@ -178,8 +178,13 @@ type Telemetry struct {
 	OTLP           OTLPReceiver  `yaml:"otlp"`           // receiver of metrics of instances, on nodes with the role collector, see docs/load-reports.md; default off
 
 	// logins at the pages of services with `services[].loadReports.scrape`, on nodes with the role collector, at most 1000. A
-	// login is sent inside TLS, or to this machine, only; default none
-	ScrapeLogins []ScrapeLogin `yaml:"scrapeLogins"`
+	// login is sent inside TLS with a verified certificate, or to this machine, only. SIGHUP and --watch apply a change
+	// without a restart; default none
+	ScrapeLogins []ReportLogin `yaml:"scrapeLogins"`
+
+	// logins at the streams of services with `services[].loadReports.orca.outOfBand`, sent in the field `authorization`. As
+	// `scrapeLogins`; default none
+	StreamLogins []ReportLogin `yaml:"streamLogins"`
 }
 
 // Traffic is the part that is published to all nodes.

@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -31,8 +33,8 @@ func (s Service) ScrapeTLS() *ServiceTLS { return s.reportTLS(s.LoadReports.Scra
 // StreamTLS returns the encryption of the streams of a service with loadReports.orca.outOfBand, nil for none.
 func (s Service) StreamTLS() *ServiceTLS { return s.reportTLS(s.LoadReports.ORCA.OutOfBand.TLS) }
 
-// ScrapeLogin is the login of a collector at the pages of a service.
-type ScrapeLogin struct {
+// ReportLogin is the login of a collector at the pages, or at the streams, of a service.
+type ReportLogin struct {
 	Service     string     `yaml:"service"`     // `services[].id` of the service, unique among the logins; required
 	User        string     `yaml:"user"`        // name of the user (basic authentication), at most 256 bytes without a colon. It needs `password`; default none
 	Password    secret.Ref `yaml:"password"`    // password of `user`. The node reads it for each request; default none
@@ -61,12 +63,12 @@ func (c *checker) reportTLS(path string, s Service, port int, own *ReportTLS) {
 	c.serviceTLS(path+".tls", &own.ServiceTLS)
 }
 
-const maxScrapeLogins = 1000
+const maxReportLogins = 1000
 
-// scrapeLogins checks the logins of a node at the pages of services.
-func (c *checker) scrapeLogins(path string, all []ScrapeLogin) {
-	if len(all) > maxScrapeLogins {
-		c.fail(path, "%d logins are more than %d", len(all), maxScrapeLogins)
+// reportLogins checks the logins of a node at the pages or streams of services.
+func (c *checker) reportLogins(path string, all []ReportLogin) {
+	if len(all) > maxReportLogins {
+		c.fail(path, "%d logins are more than %d", len(all), maxReportLogins)
 		return
 	}
 	services := map[string]string{}
@@ -91,4 +93,41 @@ func (c *checker) scrapeLogins(path string, all []ScrapeLogin) {
 			}
 		}
 	}
+}
+
+// unsentLogins warns about logins that collectors do not send, because nothing proves that the instance gets them.
+func (c *checker) unsentLogins(d *Document) {
+	for i, l := range d.Telemetry.ScrapeLogins {
+		if s := serviceOf(d, l.Service); s != nil && s.LoadReports != nil && s.LoadReports.Scrape != nil {
+			c.unsentLogin(fmt.Sprintf("telemetry.scrapeLogins[%d]", i), s, "scrape", s.ScrapeTLS())
+		}
+	}
+	for i, l := range d.Telemetry.StreamLogins {
+		if s := serviceOf(d, l.Service); s != nil && s.LoadReports != nil && s.LoadReports.ORCA != nil && s.LoadReports.ORCA.OutOfBand != nil {
+			c.unsentLogin(fmt.Sprintf("telemetry.streamLogins[%d]", i), s, "orca.outOfBand", s.StreamTLS())
+		}
+	}
+}
+
+func (c *checker) unsentLogin(path string, s *Service, kind string, t *ServiceTLS) {
+	away := func(in Instance) bool {
+		host, _, err := net.SplitHostPort(in.Address)
+		return err == nil && !thisMachine(host)
+	}
+	if s.Discovery == nil && !slices.ContainsFunc(s.Instances, away) {
+		return
+	}
+	switch {
+	case t == nil:
+		c.warn(path, "is not sent to instances on other machines: loadReports.%s of the service %s has no TLS", kind, s.ID)
+	case t.Insecure:
+		c.warn(path, "is not sent to instances on other machines: loadReports.%s of the service %s has TLS with insecure: true, so any server could take the login; name the authority (ca)", kind, s.ID)
+	}
+}
+
+func serviceOf(d *Document, id string) *Service {
+	if i := slices.IndexFunc(d.Services, func(s Service) bool { return s.ID == id }); i >= 0 {
+		return &d.Services[i]
+	}
+	return nil
 }

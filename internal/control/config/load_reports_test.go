@@ -191,9 +191,12 @@ func TestMistakesInLoginsAtPagesAreNamed(t *testing.T) {
 		"[{service: a, user: 'u:v', password: '${env:P}'}]":                      "scrapeLogins[0].user: want at most 256 bytes without a colon",
 		"[" + strings.Repeat("{service: a},", 1001) + "]":                        "scrapeLogins: 1001 logins are more than 1000",
 	} {
-		_, err := Parse([]byte("telemetry: {scrapeLogins: " + logins + "}\n"))
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), "telemetry."+want)) {
-			t.Errorf("%.200s: got %.300v, want %q", logins, err, want)
+		for _, key := range []string{"scrapeLogins", "streamLogins"} {
+			want := strings.ReplaceAll(want, "scrapeLogins", key)
+			_, err := Parse([]byte("telemetry: {" + key + ": " + logins + "}\n"))
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), "telemetry."+want)) {
+				t.Errorf("%.200s: got %.300v, want %q", logins, err, want)
+			}
 		}
 	}
 }

@@ -72,6 +72,7 @@ func parse(src []byte, v any, published bool) error {
 			c.fail("kafka.tls.enabled", "false contradicts the other keys of tls, which switch it on; leave them out")
 		}
 		c.warnings(d.Traffic, given)
+		c.unsentLogins(d)
 		d.Warnings = c.warned.sorted()
 	case *Traffic:
 		d.fill(given)

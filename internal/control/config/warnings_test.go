@@ -30,6 +30,7 @@ routes: [{name: r, service: a}, {name: s, path: {prefix: /b}, service: b, hashOn
 
 // Keys were accepted that had no effect, or another one than they say.
 func TestWhatHasNoEffectIsAWarningAndWhatContradictsAMistake(t *testing.T) {
+	const login = "telemetry: {scrapeLogins: [{service: a, bearerToken: '${env:T}'}], streamLogins: [{service: a, bearerToken: '${env:T}'}]}\n"
 	for _, c := range []struct{ why, doc, warning, mistake string }{
 		{why: "hashOn without a policy that hashes", doc: twoServices + "routes: [{name: r, service: b, hashOn: path}, {name: s, path: {prefix: /a}, service: a}]", mistake: "routes[0].hashOn: has no effect"},
 		{why: "hashOn with one that does", doc: twoServices + "routes: [{name: r, hashOn: path, split: [{service: a, weight: 1}, {service: b, weight: 1}]}]"},
@@ -55,6 +56,11 @@ func TestWhatHasNoEffectIsAWarningAndWhatContradictsAMistake(t *testing.T) {
 		{why: "a challenge that no listener answers", doc: "listeners: [{name: a, address: ':443', tls: {acme: {names: [a.io], termsAgreed: true, challenge: http-01}}}]\n", warning: "listeners[0].tls.acme.challenge: no listener answers http-01"},
 		{why: "a challenge that a redirect answers", doc: "listeners: [{name: p, address: ':80', redirectToHttps: true}, {name: a, address: ':443', tls: {acme: {names: [a.io], termsAgreed: true, challenge: http-01}}}]\nservices: [{id: a, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]"},
 		{why: "only redirects", doc: "listeners: [{name: a, address: ':0', redirectToHttps: true}]"},
+		{why: "a login without TLS", doc: login + "services: [{id: a, loadReports: {scrape: {metrics: {cpu: c}}}, instances: [{id: i, address: '127.0.0.1:1'}, {id: j, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]", warning: "telemetry.scrapeLogins[0]: is not sent to instances on other machines: loadReports.scrape of the service a has no TLS"},
+		{why: "a login on this machine", doc: login + "services: [{id: a, loadReports: {scrape: {metrics: {cpu: c}}}, instances: [{id: i, address: '127.0.0.1:1'}, {id: j, address: 'localhost:1'}]}]\nroutes: [{name: r, service: a}]"},
+		{why: "a login without verified certificates", doc: login + "services: [{id: a, tls: {insecure: true}, loadReports: {scrape: {metrics: {cpu: c}}}, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]", warning: "telemetry.scrapeLogins[0]: is not sent to instances on other machines: loadReports.scrape of the service a has TLS with insecure: true, so any server could take the login; name the authority (ca)"},
+		{why: "a login at a stream without verified certificates", doc: login + "services: [{id: a, protocol: h2, tls: {insecure: true}, loadReports: {orca: {outOfBand: {interval: 1s}}}, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]", warning: "telemetry.streamLogins[0]: is not sent to instances on other machines: loadReports.orca.outOfBand of the service a has TLS with insecure: true"},
+		{why: "a login with TLS", doc: login + "services: [{id: a, protocol: h2, tls: {ca: ca.pem}, loadReports: {scrape: {metrics: {cpu: c}}, orca: {outOfBand: {interval: 1s}}}, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]"},
 		{why: "weight 0", doc: "services: [{id: a, instances: [{id: i, address: 'h:1', weight: 0}]}]\nroutes: [{name: r, service: a}]", mistake: "services[0].instances[0].weight: want 0.01 to 1000, got 0"},
 		{why: "no time for a probe", doc: "services: [{id: a, healthCheck: {timeout: 0s}, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]", mistake: "healthCheck.timeout: want more than 0"},
 		{why: "probes without a pause", doc: "services: [{id: a, healthCheck: {interval: 0s}, instances: [{id: i, address: 'h:1'}]}]\nroutes: [{name: r, service: a}]", mistake: "healthCheck.interval: want at least 100ms"},

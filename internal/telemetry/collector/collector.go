@@ -33,7 +33,6 @@ type Config struct {
 	Services func() []config.Service // of the current configuration
 	Nodes    func() []string         // called by Run only: ids of the live nodes with the role collector; nil result: not known yet, nothing is asked
 	Cluster  Cluster                 // nil: there is none, and metrics of pods are not read
-	Logins   []config.ScrapeLogin    // at the pages of services
 	Sender   Sender
 	Wall     func() time.Time
 	Log      *slog.Logger
@@ -88,6 +87,7 @@ type target struct {
 	namespace                  string // of pods
 	secure                     bool   // with TLS
 	tls                        certs.ClientConfig
+	login                      config.ReportLogin // empty: none
 }
 
 // Collector asks the instances that this node owns. Make it with New.
@@ -95,10 +95,25 @@ type Collector struct {
 	cfg    Config
 	plain  *http.Client
 	secure secured
-	logins map[string]config.ScrapeLogin // by service
+	logins atomic.Pointer[logins]
 	slots  chan struct{}
 	counts [NumKinds][NumResults]atomic.Uint64
 	asked  [NumKinds]atomic.Int64
+}
+
+// logins are those at pages and streams, by service.
+type logins struct{ pages, streams map[string]config.ReportLogin }
+
+// SetLogins replaces the logins at the pages and the streams of services. They are used within a second.
+func (c *Collector) SetLogins(pages, streams []config.ReportLogin) {
+	byService := func(all []config.ReportLogin) map[string]config.ReportLogin {
+		m := make(map[string]config.ReportLogin, len(all))
+		for _, l := range all {
+			m[l.Service] = l
+		}
+		return m
+	}
+	c.logins.Store(&logins{byService(pages), byService(streams)})
 }
 
 // Stats counts questions since the start.
@@ -109,11 +124,9 @@ type Stats struct {
 
 // New returns a collector that works while Run runs.
 func New(cfg Config) *Collector {
-	c := &Collector{cfg: cfg, slots: make(chan struct{}, maxConcurrent), plain: newClient(nil), logins: map[string]config.ScrapeLogin{}}
+	c := &Collector{cfg: cfg, slots: make(chan struct{}, maxConcurrent), plain: newClient(nil)}
 	c.secure = secured{now: cfg.Wall, log: cfg.Log, all: map[certs.ClientConfig]*securedBy{}}
-	for _, l := range cfg.Logins {
-		c.logins[l.Service] = l
-	}
+	c.logins.Store(&logins{})
 	return c
 }
 
@@ -172,7 +185,7 @@ func (c *Collector) Run(ctx context.Context) error {
 
 // own returns what this node asks.
 func (c *Collector) own() map[target]bool {
-	nodes := c.cfg.Nodes()
+	nodes, known := c.cfg.Nodes(), c.logins.Load()
 	out := map[target]bool{}
 	for _, s := range c.cfg.Services() {
 		l := s.LoadReports
@@ -191,13 +204,13 @@ func (c *Collector) own() map[target]bool {
 				continue
 			}
 			if l.Scrape != nil {
-				t := target{service: s.ID, instance: in.ID, address: withPort(in.Address, l.Scrape.Port), kind: Scrape, scrape: *l.Scrape}
+				t := target{service: s.ID, instance: in.ID, address: withPort(in.Address, l.Scrape.Port), kind: Scrape, scrape: *l.Scrape, login: known.pages[s.ID]}
 				t.scrape.TLS = nil // a pointer would make equal targets different
 				t.encrypt(s.ScrapeTLS(), "http/1.1")
 				out[t] = true
 			}
 			if streams != nil {
-				t := target{service: s.ID, instance: in.ID, address: withPort(in.Address, streams.Port), kind: Stream, stream: *streams}
+				t := target{service: s.ID, instance: in.ID, address: withPort(in.Address, streams.Port), kind: Stream, stream: *streams, login: known.streams[s.ID]}
 				t.stream.TLS = nil
 				t.encrypt(s.StreamTLS(), "h2")
 				out[t] = true
@@ -361,8 +374,12 @@ func (c *Collector) page(ctx context.Context, t target, exprs []promtext.Expr) (
 	if err != nil {
 		return nil, Invalid, err
 	}
-	if err := c.logIn(req, t); err != nil {
+	authorization, err := t.authorization()
+	if err != nil {
 		return nil, Unreachable, err
+	}
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
 	}
 	req.Header.Set("Accept", "text/plain;version=0.0.4")
 	req.Header.Set("User-Agent", "smartlb")

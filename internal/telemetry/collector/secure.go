@@ -3,7 +3,7 @@ package collector
 import (
 	"context"
 	"crypto/tls"
-	"errors"
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"net"
@@ -125,14 +125,19 @@ func (s *secured) keep(own map[target]bool) {
 	}
 }
 
-// logIn adds the login of the service to a request. The secret is read for each request, so that it can be rotated.
-func (c *Collector) logIn(req *http.Request, t target) error {
-	l, ok := c.logins[t.service]
-	if !ok {
-		return nil
+// authorization returns the value of the Authorization field for a target, "" if it has no login. The secret is read each
+// time, so that it can be rotated. Without a verified certificate, any server could take the login.
+func (t target) authorization() (string, error) {
+	l := t.login
+	if l == (config.ReportLogin{}) {
+		return "", nil
 	}
-	if !t.secure && !thisMachine(t.address) {
-		return errors.New("telemetry.scrapeLogins: the login is not sent without TLS")
+	switch {
+	case thisMachine(t.address):
+	case !t.secure:
+		return "", fmt.Errorf("%s: the login is not sent without TLS", t.loginKey())
+	case t.tls.Insecure:
+		return "", fmt.Errorf("%s: the login is not sent with insecure: true, because any server could take it; name the authority of the instances (ca)", t.loginKey())
 	}
 	ref := l.BearerToken
 	if ref == "" {
@@ -140,14 +145,20 @@ func (c *Collector) logIn(req *http.Request, t target) error {
 	}
 	value, err := ref.Resolve(os.Getenv, os.ReadFile)
 	if err != nil {
-		return fmt.Errorf("telemetry.scrapeLogins: %w", err)
+		return "", fmt.Errorf("%s: %w", t.loginKey(), err)
 	}
 	if l.BearerToken != "" {
-		req.Header.Set("Authorization", "Bearer "+value)
-	} else {
-		req.SetBasicAuth(l.User, value)
+		return "Bearer " + value, nil
 	}
-	return nil
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(l.User+":"+value)), nil
+}
+
+// loginKey names the setting that has the login.
+func (t target) loginKey() string {
+	if t.kind == Stream {
+		return "telemetry.streamLogins"
+	}
+	return "telemetry.scrapeLogins"
 }
 
 // thisMachine reports whether an address with a port is loopback.

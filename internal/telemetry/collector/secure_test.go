@@ -4,16 +4,21 @@ import (
 	"crypto/tls"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/smartlb/smartlb/internal/base/secret"
 	"github.com/smartlb/smartlb/internal/control/config"
@@ -85,14 +90,14 @@ func TestPagesAndStreamsAreReadWithTLS(t *testing.T) {
 		{id: "no-login", own: own(right), anonymous: true}, {id: "no-secret", own: own(right)},
 	}
 	var services []config.Service
-	var logins []config.ScrapeLogin
+	var logins []config.ReportLogin
 	for _, tc := range cases {
 		scrape := scraped(100 * time.Millisecond)
 		scrape.Timeout, scrape.TLS = time.Minute, tc.own
 		services = append(services,
 			config.Service{ID: tc.id, TLS: tc.service, LoadReports: &config.LoadReports{Scrape: scrape}, Instances: []config.Instance{{ID: tc.id, Address: page}}},
 			config.Service{ID: "stream-" + tc.id, TLS: tc.service, LoadReports: &config.LoadReports{ORCA: &config.ORCA{OutOfBand: &config.OutOfBand{Interval: 25 * time.Millisecond, TLS: tc.own}}}, Instances: []config.Instance{{ID: "stream-" + tc.id, Address: stream}}})
-		l := config.ScrapeLogin{Service: tc.id, BearerToken: secret.Ref("${file:" + token + "}")}
+		l := config.ReportLogin{Service: tc.id, BearerToken: secret.Ref("${file:" + token + "}")}
 		switch {
 		case tc.anonymous:
 			continue
@@ -104,7 +109,8 @@ func TestPagesAndStreamsAreReadWithTLS(t *testing.T) {
 		logins = append(logins, l)
 	}
 	log := &topicLog{}
-	c, stop := start(t, Config{Node: "n", Sender: log, Logins: logins, Services: func() []config.Service { return services }, Nodes: func() []string { return []string{"n"} }})
+	c, stop := start(t, Config{Node: "n", Sender: log, Services: func() []config.Service { return services }, Nodes: func() []string { return []string{"n"} }})
+	c.SetLogins(logins, nil)
 	eventually(t, "all are asked twice", func() bool {
 		s := c.Stats()
 		for _, tc := range cases {
@@ -162,24 +168,79 @@ func TestChangedFilesOfTLSAreUsed(t *testing.T) {
 	}
 }
 
-// A login leaves the machine inside TLS only.
-func TestLoginsAreNotSentInPlainText(t *testing.T) {
+// A login leaves the machine inside TLS with a verified certificate only.
+func TestLoginsAreNotSentToUnknownServers(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(token, []byte("secret-token"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := New(Config{Wall: time.Now, Log: slog.New(slog.DiscardHandler), Logins: []config.ScrapeLogin{{Service: "s", BearerToken: secret.Ref("${file:" + token + "}")}}})
-	for address, want := range map[string]bool{"10.0.0.1:80": false, "shop:80": false, "localhost.example:80": false, "127.0.0.1:80": true, "[::1]:80": true, "localhost:80": true} {
-		for _, secure := range []bool{false, true} {
-			req := httptest.NewRequest(http.MethodGet, "/metrics", nil)
-			err := c.logIn(req, target{service: "s", address: address, secure: secure})
-			if sent := req.Header.Get("Authorization") == "Bearer secret-token"; sent != (want || secure) || sent != (err == nil) {
-				t.Errorf("%s, TLS %t: sent %t, %v", address, secure, sent, err)
+	login := config.ReportLogin{Service: "s", BearerToken: secret.Ref("${file:" + token + "}")}
+	for address, local := range map[string]bool{"10.0.0.1:80": false, "shop:80": false, "localhost.example:80": false, "127.0.0.1:80": true, "[::1]:80": true, "localhost:80": true} {
+		for _, tc := range []struct {
+			secure, insecure bool
+			want             string // beginning of the error for instances on other machines
+		}{
+			{false, false, "telemetry.streamLogins: the login is not sent without TLS"}, {true, false, ""},
+			{true, true, "telemetry.streamLogins: the login is not sent with insecure: true"},
+		} {
+			got, err := target{service: "s", kind: Stream, address: address, secure: tc.secure, tls: certs.ClientConfig{Insecure: tc.insecure}, login: login}.authorization()
+			sent := got == "Bearer secret-token"
+			if want := local || tc.want == ""; sent != want || !want && (got != "" || err == nil || !strings.HasPrefix(err.Error(), tc.want)) {
+				t.Errorf("%s, %+v: %q, %v", address, tc, got, err)
 			}
 		}
 	}
-	req := httptest.NewRequest(http.MethodGet, "/metrics", nil)
-	if err := c.logIn(req, target{service: "other", address: "10.0.0.1:80"}); err != nil || req.Header.Get("Authorization") != "" {
-		t.Errorf("another service: %v, %v", req.Header, err)
+	if got, err := (target{service: "s", address: "10.0.0.1:80"}).authorization(); err != nil || got != "" {
+		t.Errorf("without a login: %q, %v", got, err)
 	}
+}
+
+// Logins that change are used without a restart, at pages and at streams.
+func TestChangedLoginsAreUsed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	login := func(token string) []config.ReportLogin {
+		path := filepath.Join(dir, token)
+		if err := os.WriteFile(path, []byte(token), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return []config.ReportLogin{{Service: "s", BearerToken: secret.Ref("${file:" + path + "}")}}
+	}
+	pages := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer page-2" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = io.WriteString(w, "busy 1\n")
+	}))
+	t.Cleanup(pages.Close)
+	stream := reporting(t, func(send func(message) error, _ <-chan struct{}) error { return send(cpu(.25)) }, grpc.StreamInterceptor(
+		func(srv any, s grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			if md, _ := metadata.FromIncomingContext(s.Context()); strings.Join(md.Get("authorization"), ",") != "Bearer stream-2" {
+				return status.Error(codes.Unauthenticated, "log in")
+			}
+			return next(srv, s)
+		}))
+	port := func(address string) int { _, p, _ := net.SplitHostPort(address); n, _ := strconv.Atoi(p); return n }
+	scrape := scraped(100 * time.Millisecond)
+	scrape.Timeout = time.Minute
+	services := []config.Service{{ID: "s", Instances: []config.Instance{{ID: "i", Address: pages.Listener.Addr().String()}}, LoadReports: &config.LoadReports{
+		Scrape: scrape, ORCA: &config.ORCA{OutOfBand: &config.OutOfBand{Interval: 25 * time.Millisecond, Port: port(stream)}},
+	}}}
+	log := &topicLog{}
+	c, stop := start(t, Config{Node: "n", Sender: log, Services: func() []config.Service { return services }, Nodes: func() []string { return []string{"n"} }})
+	defer stop()
+	c.SetLogins(login("page-1"), login("stream-1"))
+	eventually(t, "refused logins", func() bool {
+		s := c.Stats()
+		return s.Results[Scrape][Invalid] >= 2 && s.Results[Stream][Unreachable] >= 2
+	}, func() { t.Logf("%+v", c.Stats()) })
+	if n := len(log.of(event.TopicServiceMetrics, "i")); n > 0 {
+		t.Errorf("%d messages with the wrong logins", n)
+	}
+	c.SetLogins(login("page-2"), login("stream-2"))
+	eventually(t, "reports after the logins changed", func() bool {
+		s := c.Stats()
+		return s.Results[Scrape][Published] >= 2 && s.Results[Stream][Published] >= 2
+	}, func() { t.Logf("%+v", c.Stats()) })
 }

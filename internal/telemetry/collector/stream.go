@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/smartlb/smartlb/internal/dataplane/orca"
@@ -63,6 +64,13 @@ func (c *Collector) stream(ctx context.Context, t target, each func(orca.Report,
 			return err
 		}
 		transport = credentials.NewTLS(by.files.TLS(host))
+	}
+	authorization, err := t.authorization()
+	if err != nil {
+		return err
+	}
+	if authorization != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", authorization)
 	}
 	conn, err := grpc.NewClient("passthrough:///"+t.address, grpc.WithTransportCredentials(transport), grpc.WithNoProxy(), grpc.WithDisableServiceConfig(),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(byteCodec{}), grpc.MaxCallRecvMsgSize(orca.MaxBytes)))

@@ -174,11 +174,13 @@ func (k *apiServer) do(token, method, path, kind string, body []byte) (code int,
 var plural = map[string]string{
 	"v1/Namespace": "/api/v1/namespaces", "v1/ConfigMap": "/api/v1/namespaces/%s/configmaps", "v1/Service": "/api/v1/namespaces/%s/services",
 	"v1/ServiceAccount": "/api/v1/namespaces/%s/serviceaccounts", "apps/v1/Deployment": "/apis/apps/v1/namespaces/%s/deployments",
-	"policy/v1/PodDisruptionBudget":            "/apis/policy/v1/namespaces/%s/poddisruptionbudgets",
-	"networking.k8s.io/v1/NetworkPolicy":       "/apis/networking.k8s.io/v1/namespaces/%s/networkpolicies",
-	"rbac.authorization.k8s.io/v1/Role":        "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/roles",
-	"rbac.authorization.k8s.io/v1/RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/rolebindings",
-	"discovery.k8s.io/v1/EndpointSlice":        "/apis/discovery.k8s.io/v1/namespaces/%s/endpointslices",
+	"policy/v1/PodDisruptionBudget":      "/apis/policy/v1/namespaces/%s/poddisruptionbudgets",
+	"networking.k8s.io/v1/NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/%s/networkpolicies",
+	"v1/Node":                            "/api/v1/nodes", "rbac.authorization.k8s.io/v1/ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+	"rbac.authorization.k8s.io/v1/ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+	"rbac.authorization.k8s.io/v1/Role":               "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/roles",
+	"rbac.authorization.k8s.io/v1/RoleBinding":        "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/rolebindings",
+	"discovery.k8s.io/v1/EndpointSlice":               "/apis/discovery.k8s.io/v1/namespaces/%s/endpointslices",
 }
 
 // object is what all objects of Kubernetes have.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -71,6 +72,7 @@ endpoints:
     conditions: {ready: %v, serving: %v, terminating: %v}
     targetRef: {kind: Pod, namespace: smartlb, name: %s, uid: %s}
     zone: eu-1a
+    nodeName: machine-1
 `, p.name, port, host, ready, ready || terminating, terminating, p.name, p.uid), false)
 }
 
@@ -96,6 +98,7 @@ func TestKubernetes(t *testing.T) {
 	dir := t.TempDir()
 	token := k.token("smartlb", "smartlb-proxy")
 	k.checkRole(t, token)
+	k.grantNodes(t, helm, token)
 
 	w := &workload{t: t, api: k, host: podAddress(t)}
 	for range 40 {
@@ -145,6 +148,7 @@ services:
 		return len(states) == len(w.pods) && failure == ""
 	}
 	eventually(t, "all pods", follows)
+	eventually(t, "the region of the node of each pod", func() bool { return regions(t, n) == "eu-1a in eu-1: 40;" })
 	l := startLoad(t, "http://"+n.Address("web")+"/", 6)
 
 	w.restart(state, follows)
@@ -359,4 +363,48 @@ func (k *apiServer) checkRole(t *testing.T, token string) {
 	if code, _ := k.do(analyzer, "GET", endpoints, "", nil); code != 403 {
 		t.Errorf("the analyzer reads endpoints: %d", code)
 	}
+}
+
+// grantNodes lets the proxy list nodes, with the ClusterRole of the chart, and makes a node with a region.
+func (k *apiServer) grantNodes(t *testing.T, helm, token string) {
+	t.Helper()
+	granted := 0
+	for _, text := range strings.Split(renderedChart(t, helm, mustWrite(t, "nodeRegions: true")), "\n---\n") {
+		if strings.Contains(text, "\nkind: ClusterRole") {
+			granted += len(k.apply(text, false))
+		}
+	}
+	if granted != 2 {
+		t.Fatalf("the chart has %d objects for nodes, want a ClusterRole and its binding", granted)
+	}
+	k.apply("apiVersion: v1\nkind: Node\nmetadata: {name: machine-1, labels: {topology.kubernetes.io/region: eu-1, topology.kubernetes.io/zone: eu-1a}}", false)
+	code := 0
+	eventually(t, "the permission to list nodes", func() bool { code, _ = k.do(token, "GET", "/api/v1/nodes", "", nil); return code == 200 })
+	for _, path := range []string{"/api/v1/nodes/machine-1", "/api/v1/nodes?watch=true&timeoutSeconds=1"} {
+		if code, _ := k.do(token, "GET", path, "", nil); code != 403 {
+			t.Errorf("%s: %d, want 403", path, code)
+		}
+	}
+}
+
+// regions returns how many instances are in which zone and region.
+func regions(t *testing.T, n *process) string {
+	t.Helper()
+	var v struct {
+		Services []struct {
+			Instances []struct{ Tags map[string]string }
+		}
+	}
+	if err := getJSON(t, "http://"+n.Address("admin")+"/api/v1/overview", &v); err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for _, in := range v.Services[0].Instances {
+		counts[in.Tags["zone"]+" in "+in.Tags["region"]]++
+	}
+	out := ""
+	for _, at := range slices.Sorted(maps.Keys(counts)) {
+		out += fmt.Sprintf("%s: %d;", at, counts[at])
+	}
+	return out
 }

@@ -26,6 +26,7 @@ type kubernetesSource struct {
 	wait               time.Duration
 	timeout            time.Duration
 	most               int // instances
+	nodes              *nodeRegions
 }
 
 // Bounds of the source.
@@ -68,6 +69,7 @@ func (s kubernetesSource) follow(ctx context.Context, tell report) (good bool, e
 	if err != nil {
 		return false, s.reason("list", err)
 	}
+	s.locate(ctx, client, known)
 	tell(known.instances())
 	for {
 		began := time.Now()
@@ -81,10 +83,20 @@ func (s kubernetesSource) follow(ctx context.Context, tell report) (good bool, e
 			return good, s.reason("watch", err)
 		}
 		good = true
+		if s.locate(ctx, client, known) {
+			tell(known.instances())
+		}
 		if !backoff.Sleep(ctx, max(0, kubernetesPace-time.Since(began))) {
 			return good, nil
 		}
 	}
+}
+
+// locate sets the regions of endpoints, and reports whether one is new.
+func (s kubernetesSource) locate(ctx context.Context, client *rest.RESTClient, known *endpointSlices) bool {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return known.locate(s.nodes.of(ctx, client, known.unknownNode, time.Now()))
 }
 
 // request returns one for the slices of the service.
@@ -141,6 +153,7 @@ func (s kubernetesSource) watch(ctx context.Context, client *rest.RESTClient, ve
 		select {
 		case <-due:
 			due, told = nil, time.Now()
+			s.locate(ctx, client, known)
 			tell(known.instances())
 		case e, open := <-w.ResultChan():
 			if !open {

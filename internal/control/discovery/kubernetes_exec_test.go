@@ -33,7 +33,7 @@ current-context: a
 	for _, call := range []func(context.Context) error{
 		func(ctx context.Context) error { _, err := access.Get(ctx, "/api/v1/pods"); return err },
 		func(ctx context.Context) error {
-			s := kubernetesSource{access: access, namespace: "shop", service: "payments", wait: time.Minute, timeout: time.Minute, most: 10}
+			s := kubernetesSource{access: access, namespace: "shop", service: "payments", wait: time.Minute, timeout: time.Minute, most: 10, nodes: &nodeRegions{}}
 			_, err := s.follow(ctx, func([]config.Instance, error) {})
 			return err
 		},

@@ -279,7 +279,7 @@ func TestWhyAnAPIServerFails(t *testing.T) {
 		}},
 	} {
 		r.say(row.say)
-		s := kubernetesSource{access: access, namespace: "shop", service: "payments", port: "http", wait: time.Millisecond, timeout: row.timeout, most: 10}
+		s := kubernetesSource{access: access, namespace: "shop", service: "payments", port: "http", wait: time.Millisecond, timeout: row.timeout, most: 10, nodes: &nodeRegions{}}
 		_, err := s.follow(t.Context(), func([]config.Instance, error) {})
 		for row.want == errSilent.Error() && err != nil && err.Error() == "no answer in time" { // to the list, from a busy machine
 			_, err = s.follow(t.Context(), func([]config.Instance, error) {})

@@ -25,6 +25,8 @@ type Config struct {
 	Own           func(address string) bool                     // reports whether an address is a listener of this node
 	Changed       func()                                        // called when Step may have something to do; never two calls at the same time
 	Log           *slog.Logger
+
+	nodes *nodeRegions // of Kubernetes, of all sources
 }
 
 // Manager runs the sources of all services. Its methods are safe for concurrent use.
@@ -68,6 +70,7 @@ const (
 
 // New returns a manager without services.
 func New(cfg Config) *Manager {
+	cfg.nodes = &nodeRegions{}
 	return &Manager{
 		cfg: cfg, store: store{dir: cfg.Dir, log: cfg.Log}, wake: make(chan struct{}, 1), sets: make(chan struct{}, 1),
 		services: map[string]*entry{}, static: map[string][]config.Instance{},

@@ -45,7 +45,7 @@ func newSources(service string, d config.Discovery, cfg Config) (names []string,
 		names, all = append(names, "consul "+s.query(0)), append(all, s)
 	}
 	if k := d.Kubernetes; k != nil {
-		s := kubernetesSource{namespace: k.Namespace, service: k.Service, port: k.Port, wait: k.Wait, timeout: k.Timeout, most: d.MaxInstances}
+		s := kubernetesSource{namespace: k.Namespace, service: k.Service, port: k.Port, wait: k.Wait, timeout: k.Timeout, most: d.MaxInstances, nodes: cfg.nodes}
 		if s.access, err = NewKubernetesAccess(node.Kubernetes); err != nil {
 			return nil, nil, err
 		}

@@ -105,7 +105,7 @@ func Sum(all []Instance, o Options) Summary {
 	s.headroom()
 	if s.Usable > 0 && !math.IsNaN(s.Load) {
 		s.survives(measured, o)
-		s.Zones = s.areas(all, measured, o, func(i Instance) string { return i.Zone })
+		s.Zones = s.areas(all, measured, o, zonesOf(all))
 		s.Regions = s.areas(all, measured, o, func(i Instance) string { return i.Region })
 		s.recommend(measured, o)
 	}
@@ -239,6 +239,25 @@ func weight(list []Instance) (sum float64) {
 		sum += max(i.Weight, 0)
 	}
 	return max(sum, math.SmallestNonzeroFloat64)
+}
+
+// zonesOf returns a function that names the zone of an instance. Zones of one name in several regions are several zones, and
+// their names have the region before them. An instance that does not say its region is then in none of these.
+func zonesOf(all []Instance) func(Instance) string {
+	region, several := map[string]string{}, map[string]bool{} // by zone
+	for _, i := range all {
+		if first := region[i.Zone]; i.Region != "" && first != "" && first != i.Region {
+			several[i.Zone] = true
+		} else if i.Region != "" {
+			region[i.Zone] = i.Region
+		}
+	}
+	return func(i Instance) string {
+		if i.Zone != "" && i.Region != "" && several[i.Zone] {
+			return i.Region + "/" + i.Zone
+		}
+		return i.Zone
+	}
 }
 
 // areas returns the zones or the regions of a service: of gives that of an instance. It takes n log n steps: instances that

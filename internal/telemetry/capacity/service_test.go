@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -88,6 +89,14 @@ func TestTheLossOfAZoneAndOfARegion(t *testing.T) {
 	by := Sum(slices.Concat(in(2, 100, "slow", ""), in(2, 400, "fast", "")), Options{Target: DefaultTarget, Weights: true})
 	if want := []Area{{"fast", 2, 160, Yes}, {"slow", 2, 640, Yes}}; !slices.Equal(by.Zones, want) {
 		t.Errorf("by weight: got %v, want %v", by.Zones, want)
+	}
+	two := Sum(slices.Concat(in(2, 100, "a", "eu"), in(2, 100, "a", "us"), in(1, 100, "a", ""), in(1, 100, "b", "eu")), Options{Target: DefaultTarget})
+	var names []string
+	for _, a := range two.Zones {
+		names = append(names, fmt.Sprint(a.Name, " ", a.Instances))
+	}
+	if want := []string{"eu/a 2", "us/a 2", "a 1", "b 1"}; !slices.Equal(names, want) {
+		t.Errorf("zones of one name in two regions: got %q, want %q", names, want)
 	}
 	if over := Sum(slices.Concat(in(2, 45, "a", ""), in(2, 45, "b", "")), Options{Target: DefaultTarget}); over.Zones[0].Survives != No || strings.Contains(over.Text(), "zone") {
 		t.Errorf("overload: %+v, %s", over, over.Text())

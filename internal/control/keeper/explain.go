@@ -23,6 +23,7 @@ func Explain(s ServiceView, id string, now time.Time) ([]string, bool) {
 	e.standing()
 	e.cost()
 	e.telemetry()
+	e.estimate()
 	e.probes()
 	e.reports()
 	return e.lines, true
@@ -209,6 +210,50 @@ func (e *explainer) telemetry() {
 	} else {
 		e.say("No message about it was ignored in the last minute.")
 	}
+}
+
+// Facts older than this say nothing about capacity and load, as in `smartlb capacity`.
+const (
+	estimateAge = 3 * time.Minute
+	loadAge     = time.Minute
+)
+
+// estimate compares the load of the instance with its estimated capacity.
+func (e *explainer) estimate() {
+	if e.v.Score == nil || e.v.Score.Estimate.Confidence == "" || e.v.ScoreAge > estimateAge {
+		return
+	}
+	c := e.v.Score.Estimate
+	load, share := "its present load is unknown", ""
+	if c.Load.Set && e.v.ScoreAge <= loadAge {
+		if c.RPS.Value > 0 {
+			share = fmt.Sprintf(", %.0f %% of that", 100*c.Load.Value/c.RPS.Value)
+		}
+		load = "its present load is " + perSecond(c.Load.Value) + share
+	}
+	switch {
+	case !c.RPS.Set || c.RPS.Value <= 0:
+		e.say("How many requests it can carry is unknown (%.200s); %s.", c.Reason, load)
+	case c.Bound == "seen":
+		e.say("It can carry at least %s, its limit is unknown (confidence %s: %.200s); %s.", perSecond(c.RPS.Value), c.Confidence, c.Reason, load)
+	default:
+		e.say("It can carry about %s, limited by %s (confidence %s%s); %s.", perSecond(c.RPS.Value), c.Bound, c.Confidence, because(c.Reason), load)
+	}
+}
+
+// because returns the reason of a confidence. The highest one has none.
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return fmt.Sprintf(": %.200s", reason)
+}
+
+func perSecond(v float64) string {
+	if v < 10 {
+		return fmt.Sprintf("%.1f requests/s", v)
+	}
+	return fmt.Sprintf("%.0f requests/s", v)
 }
 
 func reasons(r []string) string {

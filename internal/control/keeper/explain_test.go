@@ -52,3 +52,27 @@ func TestExplainWritesTimesWithTheirZone(t *testing.T) {
 		t.Errorf("%q lacks %s", lines[0], want)
 	}
 }
+
+func TestExplainNamesTheCapacityEstimate(t *testing.T) {
+	for _, tc := range []struct {
+		estimate event.CapacityEstimate
+		age      time.Duration
+		want     string // "": nothing is said
+	}{
+		{event.CapacityEstimate{Load: event.Some(40), RPS: event.Some(125), Bound: "utilization", Confidence: "high"}, time.Second, "It can carry about 125 requests/s, limited by utilization (confidence high); its present load is 40 requests/s, 32 % of that."},
+		{event.CapacityEstimate{Load: event.Some(4), RPS: event.Some(8), Bound: "latency", Confidence: "low", Reason: "r"}, time.Second, "It can carry about 8.0 requests/s, limited by latency (confidence low: r); its present load is 4.0 requests/s, 50 % of that."},
+		{event.CapacityEstimate{Load: event.Some(40), RPS: event.Some(60), Bound: "seen", Confidence: "low", Reason: "r"}, time.Second, "It can carry at least 60 requests/s, its limit is unknown (confidence low: r); its present load is 40 requests/s, 67 % of that."},
+		{event.CapacityEstimate{Load: event.Some(40), Confidence: "none", Reason: "it has too few requests"}, time.Second, "How many requests it can carry is unknown (it has too few requests); its present load is 40 requests/s."},
+		{event.CapacityEstimate{Load: event.Some(40), RPS: event.Some(125), Bound: "cpu", Confidence: "medium", Reason: "r"}, 2 * time.Minute, "limited by cpu (confidence medium: r); its present load is unknown."},
+		{event.CapacityEstimate{Load: event.Some(0), RPS: event.Some(0), Bound: "cpu", Confidence: "medium", Reason: "r"}, 0, "How many requests it can carry is unknown (r); its present load is 0.0 requests/s."},
+		{event.CapacityEstimate{Load: event.Some(40), RPS: event.Some(125), Bound: "cpu", Confidence: "medium"}, 4 * time.Minute, ""},
+		{event.CapacityEstimate{}, time.Second, ""}, // of an earlier analyzer
+	} {
+		s := ServiceView{ID: "s", Instances: []InstanceView{{ID: "i", State: "in", SlowStart: 1, Score: &event.HealthScore{Estimate: tc.estimate}, ScoreAge: tc.age}}}
+		lines, _ := Explain(s, "i", time.Now())
+		text := strings.Join(lines, "\n")
+		if !strings.Contains(text, tc.want) || tc.want == "" && strings.Contains(text, "carry") {
+			t.Errorf("%+v: got %s, want %s", tc.estimate, text, tc.want)
+		}
+	}
+}

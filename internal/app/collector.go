@@ -27,10 +27,7 @@ func (a *App) newCollector() (err error) {
 	if a.data == nil {
 		a.members = a.newMembers()
 	}
-	var cluster loads.Cluster
-	if access, err := discovery.NewKubernetesAccess(a.o.Document.Discovery.Kubernetes); err == nil { // otherwise there is none
-		cluster = access
-	}
+	cluster, _ := discovery.NewKubernetesAccess(a.o.Document.Discovery.Kubernetes) // each question reads it again, and says what is wrong
 	a.collector = loads.New(loads.Config{
 		Node: a.node, Services: a.services, Nodes: a.fleet.Nodes, Cluster: cluster, Sender: a.producer, Wall: time.Now, Log: a.o.Log,
 	})

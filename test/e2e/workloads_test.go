@@ -252,7 +252,8 @@ image: {repository: registry.example.com/smartlb, tag: "1"}
 imagePullSecrets: [{name: registry}]
 discoveryNamespaces: [smartlb, shop]
 podMetrics: true
-config: {console: {address: ":8083", users: [{name: a, role: admin, passwordHash: x}]}, kafka: {sasl: {mechanism: PLAIN, user: a, password: "${file:/run/smartlb/credentials/kafka}"}}}
+otlp: {enabled: true, port: 4317, from: [{podSelector: {matchLabels: {app: sender}}}]}
+config: {telemetry: {otlp: {token: "${file:/run/smartlb/credentials/otlp}"}}, console: {address: ":8083", users: [{name: a, role: admin, passwordHash: x}]}, kafka: {sasl: {mechanism: PLAIN, user: a, password: "${file:/run/smartlb/credentials/kafka}"}}}
 proxy:
   service: {type: LoadBalancer, externalTrafficPolicy: Local, annotations: {a: b}, ports: [{name: http, port: 80, targetPort: 8080}, {name: https, port: 443, targetPort: 8443}]}
   nodeSelector: {edge: "true"}
@@ -262,7 +263,7 @@ console: {service: true}
 networkPolicy: {metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]}
 `)
 	rendered := renderedChart(t, helm, values)
-	for _, want := range []string{"kafka-2:9093", "namespace: shop", "registry.example.com/smartlb:1", "type: LoadBalancer", "mechanism: PLAIN", "port: 8443", "name: smartlb-console", "metadata.name: monitoring", "metrics.k8s.io"} {
+	for _, want := range []string{"kafka-2:9093", "namespace: shop", "registry.example.com/smartlb:1", "type: LoadBalancer", "mechanism: PLAIN", "port: 8443", "name: smartlb-console", "metadata.name: monitoring", "metrics.k8s.io", "--otlp=:4317", "name: smartlb-otlp", "containerPort: 4317", "app: sender"} {
 		if !strings.Contains(rendered, want) {
 			t.Errorf("the chart with values has no %s", want)
 		}
@@ -275,6 +276,8 @@ networkPolicy: {metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/m
 		"proxy: {service: {ports: [{name: http, port: 80}]}}":                                  "missing property 'targetPort'", // a policy with an empty port would open the admin API
 		"proxy: {service: {ports: [{name: http, port: 80, targetPort: 8080, protocol: UDP}]}}": "value must be 'TCP'",
 		"config: {kafka: {brokers: [other:9092]}}":                                             "at '/config/kafka/brokers'",
+		"otlp: {enabled: true}": "set config.telemetry.otlp.token",
+		"config: {telemetry: {otlp: {address: \":4318\"}}}": "at '/config/telemetry/otlp/address'",
 		"config: {admin: {address: \":9000\"}}":                                                "at '/config/admin/address'",
 		"proxy: {lameDuck: 20s, drain: 30s, terminationGracePeriodSeconds: 50}":                "want more than proxy.lameDuck and proxy.drain together",
 	} {

@@ -26,7 +26,7 @@ func (s *Server) alertRoutes() {
 	})
 	s.get("/api/v1/silences", s.src.Configuration != nil, func(r *http.Request) (any, error) {
 		st, err := s.src.Configuration(r.Context())
-		return newestSilences(st.Silences), err
+		return latestEndFirst(st.Silences), err
 	})
 	s.change("POST", "/api/v1/silences", s.src.Silence != nil, change{need: access.Operator, action: "silence.alerts", do: s.silence})
 	s.change("DELETE", "/api/v1/silences/{silence}", s.src.Silence != nil && s.src.Configuration != nil,
@@ -58,13 +58,11 @@ func WithSilences(alerts []event.Alert, silences []Silence) []Alert {
 	return out
 }
 
-// shownSilences is the highest number of silences in a list. The list starts with the silence that ends last.
-const shownSilences = 200
-
-func newestSilences(all []Silence) []Silence {
+// latestEndFirst returns all silences, of which configlog keeps 1,000. The list starts with the silence that ends last.
+func latestEndFirst(all []Silence) []Silence {
 	out := append([]Silence{}, all...)
 	slices.SortStableFunc(out, func(a, b Silence) int { return b.EndsAt.Compare(a.EndsAt) })
-	return out[:min(len(out), shownSilences)]
+	return out
 }
 
 func (s *Server) silence(r *http.Request, a *act) (any, error) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -98,4 +99,35 @@ func TestRegionsComeFromNodes(t *testing.T) {
 	r.say(func(w http.ResponseWriter, _ *http.Request) { asked.Add(1); fmt.Fprint(w, "no JSON") })
 	put("n1", "n2", "n4")
 	step("an answer that is none keeps what was known", nodesPace, 8, "a/eu a/us a/")
+}
+
+// A kubeconfig that is missing or broken when the process starts is read again for each question.
+func TestAKubeconfigThatIsRepairedIsUsed(t *testing.T) {
+	_, r := newCluster(t)
+	r.say(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") })
+	_, cfg := kubernetesService(t, r, "token")
+	path := cfg.Node.Kubernetes.Kubeconfig
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	access, err := NewKubernetesAccess(cfg.Node.Kubernetes)
+	if err == nil {
+		t.Error("a missing file is no error")
+	}
+	for _, broken := range []string{"", "not: [yaml"} {
+		if broken != "" {
+			write(t, path, broken)
+		}
+		if _, err := access.Get(t.Context(), "/x"); err == nil || !strings.Contains(err.Error(), "discovery.kubernetes: ") {
+			t.Errorf("kubeconfig %q: %v", broken, err)
+		}
+	}
+	write(t, path, string(good))
+	if src, err := access.Get(t.Context(), "/x"); err != nil || string(src) != "{}" {
+		t.Errorf("repaired: %s, %v", src, err)
+	}
 }

@@ -32,7 +32,7 @@ type Config struct {
 	Node     string
 	Services func() []config.Service // of the current configuration
 	Nodes    func() []string         // called by Run only: ids of the live nodes with the role collector; nil result: not known yet, nothing is asked
-	Cluster  Cluster                 // nil: there is none, and metrics of pods are not read
+	Cluster  Cluster                 // of the metrics of pods
 	Sender   Sender
 	Wall     func() time.Time
 	Log      *slog.Logger
@@ -339,9 +339,6 @@ func (c *Collector) scrapeQuestion(t target) (func(context.Context) (Result, err
 func (c *Collector) podQuestion(t target) func(context.Context) (Result, error) {
 	p := podSampler{cluster: c.cfg.Cluster, namespace: t.namespace, limits: map[string]limit{}}
 	return func(ctx context.Context) (Result, error) {
-		if c.cfg.Cluster == nil {
-			return Unreachable, errors.New("this node has no access to an API server of Kubernetes")
-		}
 		var instances []config.Instance
 		for _, s := range c.cfg.Services() {
 			if s.ID == t.service {

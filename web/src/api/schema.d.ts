@@ -256,7 +256,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Silences including ended ones, latest end first */
+        /** Silences including ended ones, latest end first; the latest 1000 are kept */
         get: operations["listSilences"];
         put?: never;
         /** Silence alerts on every node until a given time; silenced alerts stay visible */

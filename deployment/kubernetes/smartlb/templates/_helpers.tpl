@@ -78,9 +78,11 @@ spec:
         # Of the admin API, and of commands that kubectl exec runs.
         - name: SMARTLB_ADMIN_TOKEN
           value: ${file:/run/smartlb/credentials/admin-token}
-        # Clusters from version 1.35 on copy the label from the machine to its pods. Elsewhere the zone is unknown.
+        # Clusters from version 1.35 on copy the labels from the machine to its pods. Elsewhere zone and region are unknown.
         - name: SMARTLB_NODE_ZONE
           valueFrom: {fieldRef: {fieldPath: "metadata.labels['topology.kubernetes.io/zone']"}}
+        - name: SMARTLB_NODE_REGION
+          valueFrom: {fieldRef: {fieldPath: "metadata.labels['topology.kubernetes.io/region']"}}
       ports:
         - {name: admin, containerPort: 8081}
         {{- range .ports }}

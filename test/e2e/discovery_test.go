@@ -334,6 +334,21 @@ services:
 			say(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, s) })
 		}
 	}
+	stale := func(v sourcesView) (services []string) {
+		for _, a := range v.Alerts {
+			if a.RuleID == "discovery-stale" && a.Status == "firing" {
+				services = append(services, a.Labels["service"])
+			}
+		}
+		slices.Sort(services)
+		return services
+	}
+	broken := func(w http.ResponseWriter, _ *http.Request) { // as a server that is killed
+		if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			_ = c.Close()
+		}
+	}
+	tooMany := `[{"targets": [` + strings.Repeat(`"127.0.0.1:4710",`, 100_000) + `"127.0.0.1:4711"]}]`
 	for _, row := range []struct {
 		name     string
 		do       func()
@@ -352,6 +367,26 @@ services:
 			names.list(`[{"targets": ["` + n.Address("admin") + `"]}]`)
 			catalog.Change(entries(t, `[{"targets": ["`+n.Address("admin")+`"]}]`))
 		}), "is a listener of this node", "is a listener of this node", "is a listener of this node", "is a listener of this node"},
+		{"malformed", text(`[{"targets": ["127.0.0.1"]}]`, func() {
+			names.records("app.test. 1 IN SRV 0 0 0 x.test.", "x.test. 1 IN A 127.0.0.1")
+			catalog.Change("[" + consultest.Entry("node", "app", "x", "127.0.0.1", 0) + "]")
+		}), "want host:port", "want host:port", "want a port", "want a port"},
+		{"twice", text(`[{"targets": ["127.0.0.1:4711", "127.0.0.1:4711"]}]`, func() {
+			names.records("app.test. 1 IN A 127.0.0.1") // the name is of another type now
+			catalog.Change("[" + consultest.Entry("node", "app", "x", "127.0.0.1", 4711) + "," + consultest.Entry("node", "app", "y", "127.0.0.1", 4711) + "]")
+		}), "is in the list twice", "is in the list twice", "the list is empty", "is in the list twice"},
+		{"100,001 targets, tokens that expired", func() {
+			byFile.publish(tooMany)
+			say(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, tooMany) })
+			names.fail()
+			sayConsul(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+		}, "100001 targets are more than maxInstances", "100001 targets are more than maxInstances", "SERVFAIL", "answers 403"},
+		{"killed", func() {
+			byFile.publish("")
+			say(broken)
+			names.say(func(q *dns.Msg) *dns.Msg { return new(dns.Msg).SetRcode(q, dns.RcodeRefused) })
+			sayConsul(broken)
+		}, "empty", "EOF", "REFUSED", "EOF"},
 		{"gone", func() {
 			names.silence()
 			if err := os.Remove(path); err != nil {
@@ -371,19 +406,9 @@ services:
 					ok++
 				}
 			}
-			return ok == len(fleets)
+			return ok == len(fleets) && slices.Equal(stale(v), []string{"c", "d", "f", "h"})
 		})
 	}
-	stale := func(v sourcesView) (services []string) {
-		for _, a := range v.Alerts {
-			if a.RuleID == "discovery-stale" && a.Status == "firing" {
-				services = append(services, a.Labels["service"])
-			}
-		}
-		slices.Sort(services)
-		return services
-	}
-	eventually(t, "the alert of each service", func() bool { return slices.Equal(stale(sourcesOf(t, n)), []string{"c", "d", "f", "h"}) })
 	out, errs, code := smartlb(t, "discovery", "--admin", n.Address("admin"))
 	if code != 0 || strings.Count(out, "stale") != len(fleets) || !strings.Contains(out, "no such file or directory") {
 		t.Errorf("smartlb discovery: %d %s\n%s", code, errs, out)

@@ -144,6 +144,10 @@ signing:
 		out, _, _ := smartlb(t, "discovery", "--admin", n.Address("admin"))
 		return strings.Contains(out, "refused 2 times: instance \"i1\" with the address \"127.0.0.1:2000\": it reports with the address "+first[0].addr)
 	})
+	for _, junk := range []string{"", "{", "null", `{"timestamp": "x", "serviceId": "s", "instanceId": "i2", "address": 7}`} { // no message of an instance
+		produce(t, kafkaAddr, "service-metrics", junk)
+		produce(t, kafkaAddr, "health-status", junk)
+	}
 	registersSigned(t, n, kafkaAddr, secret)
 	first[0].stop()
 	await("i2", "i3")

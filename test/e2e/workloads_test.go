@@ -276,10 +276,10 @@ networkPolicy: {metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/m
 		"proxy: {service: {ports: [{name: http, port: 80}]}}":                                  "missing property 'targetPort'", // a policy with an empty port would open the admin API
 		"proxy: {service: {ports: [{name: http, port: 80, targetPort: 8080, protocol: UDP}]}}": "value must be 'TCP'",
 		"config: {kafka: {brokers: [other:9092]}}":                                             "at '/config/kafka/brokers'",
-		"otlp: {enabled: true}": "set config.telemetry.otlp.token",
-		"config: {telemetry: {otlp: {address: \":4318\"}}}": "at '/config/telemetry/otlp/address'",
-		"config: {admin: {address: \":9000\"}}":                                                "at '/config/admin/address'",
-		"proxy: {lameDuck: 20s, drain: 30s, terminationGracePeriodSeconds: 50}":                "want more than proxy.lameDuck and proxy.drain together",
+		"otlp: {enabled: true}":                                                 "set config.telemetry.otlp.token",
+		"config: {telemetry: {otlp: {address: \":4318\"}}}":                     "at '/config/telemetry/otlp/address'",
+		"config: {admin: {address: \":9000\"}}":                                 "at '/config/admin/address'",
+		"proxy: {lameDuck: 20s, drain: 30s, terminationGracePeriodSeconds: 50}": "want more than proxy.lameDuck and proxy.drain together",
 	} {
 		if _, errs, err := renderChart(t, helm, mustWrite(t, values)); err == nil || !strings.Contains(errs, want) {
 			t.Errorf("values %s: got %v %s, want %s", values, err, errs, want)

@@ -1,10 +1,12 @@
 package discovery
 
 import (
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -12,6 +14,8 @@ import (
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/smartlb/smartlb/internal/test/certtest"
 )
 
 // Regions come from the labels of nodes, page by page. They are read again for a node that is not known, at most once in 30 s; a login
@@ -101,7 +105,7 @@ func TestRegionsComeFromNodes(t *testing.T) {
 	step("an answer that is none keeps what was known", nodesPace, 8, "a/eu a/us a/")
 }
 
-// A kubeconfig that is missing or broken when the process starts is read again for each question.
+// A kubeconfig that is missing or broken when the process starts, or has the wrong authority, is read again for each question.
 func TestAKubeconfigThatIsRepairedIsUsed(t *testing.T) {
 	_, r := newCluster(t)
 	r.say(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") })
@@ -125,6 +129,12 @@ func TestAKubeconfigThatIsRepairedIsUsed(t *testing.T) {
 		if _, err := access.Get(t.Context(), "/x"); err == nil || !strings.Contains(err.Error(), "discovery.kubernetes: ") {
 			t.Errorf("kubeconfig %q: %v", broken, err)
 		}
+	}
+	authority := regexp.MustCompile(`certificate-authority-data: "[^"]*"`)
+	wrong := base64.StdEncoding.EncodeToString(certtest.New(t, "other").PEM())
+	write(t, path, authority.ReplaceAllString(string(good), `certificate-authority-data: "`+wrong+`"`))
+	if _, err := access.Get(t.Context(), "/x"); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("another authority: %v", err)
 	}
 	write(t, path, string(good))
 	if src, err := access.Get(t.Context(), "/x"); err != nil || string(src) != "{}" {

@@ -15,6 +15,7 @@ export class Reporter {
   #errors = 0;
   #active = 0;
   #timer;
+  #repeater;
   #pace;
   #sign;
   #seen = { requests: 0, errors: 0 }; // since the last report, at the measurement before
@@ -48,11 +49,16 @@ export class Reporter {
     this.#usage?.cpu(now);
     this.#look(now); // an empty report: readers multiply rates by the time since the report before
     this.#next();
+    this.#repeater = setInterval(() => {
+      if (this.#status !== "HEALTHY" && performance.now() - this.#said >= this.#repeatMs) this.status(this.#status);
+    }, this.#repeatMs);
+    this.#repeater.unref();
   }
 
   async close(timeout = 10_000) {
     if (this.#state === "closed") return;
     clearTimeout(this.#timer);
+    clearInterval(this.#repeater);
     if (this.#state === "running" && this.#settings.address) this.status("DRAINING");
     this.#state = "closed";
     await this.#publisher.close?.(timeout);
@@ -99,7 +105,6 @@ export class Reporter {
   #next() {
     this.#timer = setTimeout(() => {
       const now = performance.now();
-      if (this.#status !== "HEALTHY" && now - this.#said >= this.#repeatMs) this.status(this.#status);
       this.#look(now);
       this.#next();
     }, this.#settings.interval * (0.9 + 0.2 * Math.random()));

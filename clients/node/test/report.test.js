@@ -116,12 +116,21 @@ test("a drain is repeated until it ends", async () => {
   const r = new Reporter(settings({ publisher: out, usage: false, steady: 100, repeatMs: 150 }));
   r.start();
   r.status("DRAINING");
-  await out.wait(() => states().filter((s) => s === "DRAINING").length === 3);
+  await out.wait(() => states().filter((s) => s === "DRAINING").length >= 3);
   r.status("HEALTHY");
   const n = out.messages.length;
   await out.wait(() => out.messages.length > n + 4);
   await r.close();
   assert.equal(states().at(-1), "HEALTHY");
+});
+
+test("a drain is repeated between rare reports", async () => {
+  const out = new Collected();
+  const r = new Reporter(settings({ publisher: out, usage: false, interval: 60_000, repeatMs: 50 }));
+  r.start();
+  r.status("DRAINING");
+  await out.wait(() => out.messages.filter((m) => m.value.status === "DRAINING").length >= 3);
+  await r.close();
 });
 
 test("a steady instance reports less often", async () => {

@@ -156,7 +156,7 @@ class Running(unittest.TestCase):
         with mock.patch.object(_reporter, "_REPEAT", 0.15):
             r.start()
             r.status("DRAINING")
-            out.wait(lambda m: self.states(out).count("DRAINING") == 3)
+            out.wait(lambda m: self.states(out).count("DRAINING") >= 3)
             r.status("HEALTHY")
             n = len(out.messages)
             for k in range(4):  # a change makes a report
@@ -164,6 +164,15 @@ class Running(unittest.TestCase):
                 out.wait(lambda m: len([m for m in out.messages[n:] if m[0] == "service-metrics"]) > k)
             r.close()
         self.assertEqual(self.states(out)[-1], "HEALTHY")
+
+    def test_a_drain_is_repeated_between_rare_reports(self):
+        out = Collected()
+        r = Reporter("s", "i", out, interval=60, usage=False)
+        with mock.patch.object(_reporter, "_REPEAT", 0.05):
+            r.start()
+            r.status("DRAINING")
+            out.wait(lambda m: self.states(out).count("DRAINING") >= 3)
+            r.close()
 
     def states(self, out):
         return [m[2]["status"] for m in out.messages if m[0] == "health-status"]

@@ -84,7 +84,11 @@ func (r *Registrations) Observe(a Announcement, now time.Time) (refusal string) 
 		if why := s.mayUse(a, in, now); why != "" {
 			return s.refuse(why)
 		}
-		in = &registration{address: strings.Clone(a.Address), last: now}
+		next := &registration{address: strings.Clone(a.Address), last: now}
+		if in != nil { // an old message does not count after a move, either
+			next.signed = in.signed
+		}
+		in = next
 		s.instances[strings.Clone(a.Instance)] = in
 		s.changed = true
 	} else if gap := now.Sub(in.last); gap > 0 {

@@ -157,12 +157,19 @@ class Reporter:
         if self._usage:
             self._usage.cpu(time.monotonic())
         self._look(time.monotonic())  # an empty report: readers multiply rates by the time since the report before
-        while not self._stop.wait(self._interval * random.uniform(0.9, 1.1)):
-            now = time.monotonic()
-            self._repeat(now)
-            self._look(now)
+        while not self._stopped(self._interval * random.uniform(0.9, 1.1)):
+            self._look(time.monotonic())
         if self._address:
             self.status("DRAINING")
+
+    def _stopped(self, seconds: float) -> bool:
+        """Waits, and repeats the status meanwhile. Returns whether the reporter is being closed."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if self._stop.wait(min(left, _REPEAT)):
+                return True
+            self._repeat(time.monotonic())
+        return self._stop.is_set()
 
     def _look(self, now: float) -> None:
         """Measures, and reports if a report is due."""

@@ -272,7 +272,6 @@ public final class Reporter implements AutoCloseable {
         }
         look(now); // an empty report: readers multiply rates by the time since the report before
         while (!stopped((long) (intervalMs * ThreadLocalRandom.current().nextDouble(0.9, 1.1)))) {
-            repeat();
             look(System.nanoTime());
         }
         if (identity.address() != null) {
@@ -280,10 +279,17 @@ public final class Reporter implements AutoCloseable {
         }
     }
 
-    /** Waits, and returns whether the reporter is being closed. */
+    /** Waits, and repeats the status meanwhile. Returns whether the reporter is being closed. */
     private boolean stopped(long ms) {
+        long end = System.nanoTime() + ms * 1_000_000, left;
         try {
-            return stopping.await(ms, TimeUnit.MILLISECONDS);
+            while ((left = (end - System.nanoTime()) / 1_000_000) > 0) {
+                if (stopping.await(Math.min(left, repeatMs), TimeUnit.MILLISECONDS)) {
+                    return true;
+                }
+                repeat();
+            }
+            return stopping.getCount() == 0;
         } catch (InterruptedException e) { // the application ends this thread
             return true;
         }

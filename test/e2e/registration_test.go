@@ -114,7 +114,7 @@ func TestInstancesRegisterThemselves(t *testing.T) {
 	file := mustWrite(t, `listeners: [{name: web, address: "127.0.0.1:0"}]
 routes: [{name: r, service: s}]
 services:
-  - {id: s, discovery: {kafka: {ports: [1024-65535]}, allow: [127.0.0.0/8], maxLoss: 1}}
+  - {id: s, retryBudget: {min: 10}, discovery: {kafka: {ports: [1024-65535]}, allow: [127.0.0.0/8], maxLoss: 1}} # all four clients may meet the instance that dies
   - {id: signed, discovery: {kafka: {ports: [1024-65535], requireSignature: true}, allow: [127.0.0.0/8], maxLoss: 1}}
 signing:
   keys: [{id: k1, secret: "${file:`+mustWrite(t, sign.NewSecret())+`}"}]

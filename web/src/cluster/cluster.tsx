@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
-import { type Beside, type Broker, type BrokerHistory, type Cluster, get } from "../api/client";
+import { type OtherService, type Broker, type BrokerHistory, type Cluster, get } from "../api/client";
 import { whole } from "../ui/series";
 import { Chart } from "../ui/chart";
 import { bytes, count, duration } from "../ui/format";
@@ -207,7 +207,7 @@ function Besides({ c }: { c: Cluster }) {
   );
 }
 
-function One({ name, of, none }: { name: string; of: Beside | null; none: string }) {
+function One({ name, of, none }: { name: string; of: OtherService | null; none: string }) {
   return (
     <div>
       <dt>{name}</dt>

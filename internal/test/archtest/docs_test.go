@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -26,13 +27,23 @@ func TestThePagesNameTestsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"seed-coverage.md", "security.md"} {
-		page, err := os.ReadFile(filepath.Join("../../../docs", name))
+	pages, err := filepath.Glob("../../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	design, err := filepath.Glob("../../../docs/design/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	least := map[string]int{"seed-coverage.md": 30, "security.md": 30, "features.md": 30}
+	for _, path := range slices.Concat(pages, design, []string{"../../../README.md", "../../../ARCHITECTURE.md", "../../../CONTRIBUTING.md"}) {
+		page, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
+		name := filepath.Base(path)
 		named := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+`).FindAllString(string(page), -1)
-		if len(named) < 30 {
+		if len(named) < least[name] {
 			t.Errorf("%s: only %d tests are named", name, len(named))
 		}
 		for _, test := range named {
@@ -79,5 +90,23 @@ func TestArchitectureNamesWhatExists(t *testing.T) {
 	}
 	if hops < 30 {
 		t.Errorf("only %d steps of journeys were found", hops)
+	}
+	err = filepath.WalkDir(filepath.Join(root, "internal"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		if d.Name() == "testdata" || d.Name() == "test" {
+			return filepath.SkipDir
+		}
+		sources, err := filepath.Glob(filepath.Join(path, "*.go"))
+		rel, _ := filepath.Rel(root, path)
+		rel = filepath.ToSlash(rel)
+		if len(sources) > 0 && !regexp.MustCompile("`([a-z0-9]+/)?"+d.Name()+"`").Match(page) && !strings.Contains(string(page), "]("+rel+")") {
+			t.Errorf("the tables do not name %s", rel)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -189,7 +189,7 @@ function Troubled({ c }: { c: Cluster }) {
           ))}
         </tbody>
       </Sheet>
-      {c.troubled.length >= 1000 && <p className="muted">The first thousand.</p>}
+      {c.troubled.length >= 1000 && <p className="muted">Only the first 1,000 are shown.</p>}
     </section>
   );
 }

@@ -110,3 +110,59 @@ func TestArchitectureNamesWhatExists(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLinksBetweenPagesLeadSomewhere follows the relative links of all pages to their files and headings.
+func TestLinksBetweenPagesLeadSomewhere(t *testing.T) {
+	root := "../../.."
+	link := regexp.MustCompile(`\]\(([^)#\s]*)(?:#([^)\s]*))?\)`)
+	heading := regexp.MustCompile(`(?m)^#+ (.*)$`)
+	inHeading := regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
+	dropped := regexp.MustCompile(`[^\p{L}\p{N}_\- ]`)
+	anchors := func(page string) map[string]bool { // as GitHub makes them
+		out := map[string]bool{}
+		for _, m := range heading.FindAllStringSubmatch(page, -1) {
+			text := dropped.ReplaceAllString(strings.ToLower(inHeading.ReplaceAllString(m[1], "$1")), "")
+			out[strings.ReplaceAll(text, " ", "-")] = true
+		}
+		return out
+	}
+	links := 0
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "node_modules" || d.Name() == "testdata" || d.Name() == "test-results" || strings.HasPrefix(d.Name(), ".") && path != root) {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".md") {
+			return nil
+		}
+		page, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, m := range link.FindAllStringSubmatch(string(page), -1) {
+			if strings.Contains(m[1], ":") {
+				continue // on another host
+			}
+			links++
+			target := path
+			if m[1] != "" {
+				target = filepath.Join(filepath.Dir(path), m[1])
+			}
+			there, err := os.ReadFile(target)
+			if info, missing := os.Stat(target); missing != nil {
+				t.Errorf("%s: %s: %v", path, m[0], missing)
+			} else if m[2] != "" && !info.IsDir() && (err != nil || !anchors(string(there))[m[2]]) {
+				t.Errorf("%s: %s: there is no such heading", path, m[0])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if links < 300 {
+		t.Errorf("only %d links were found", links)
+	}
+}

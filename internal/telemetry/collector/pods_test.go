@@ -160,7 +160,13 @@ func TestMetricsOfPodsAreCollected(t *testing.T) {
 	if reporter, _ := r.Header(event.HeaderReporter); err != nil || string(reporter) != "collector/pod-metrics" || m.Metrics.CPUUsage != event.Some(.5) {
 		t.Errorf("%s %s, %v", reporter, r.Value, err)
 	}
-	without, stop := start(t, Config{Node: "n", Sender: log, Services: func() []config.Service { return []config.Service{s} }, Nodes: func() []string { return []string{"n"} }})
+	// An access that fails at the start is tried again with each question.
+	broken, later := &podCluster{texts: map[string]string{}}, &topicLog{}
+	again, stop := start(t, Config{Node: "n", Cluster: broken, Sender: later, Services: func() []config.Service { return []config.Service{s} }, Nodes: func() []string { return []string{"n"} }})
 	defer stop()
-	eventually(t, "a node without a cluster", func() bool { return without.Stats().Results[Pods][Unreachable] > 0 }, func() {})
+	eventually(t, "a cluster that cannot be reached", func() bool { return again.Stats().Results[Pods][Unreachable] > 0 }, func() {})
+	broken.mu.Lock()
+	broken.texts = cluster.texts
+	broken.mu.Unlock()
+	eventually(t, "a message after that", func() bool { return len(later.of(event.TopicServiceMetrics, "a")) == 1 }, func() { t.Logf("%+v", again.Stats()) })
 }

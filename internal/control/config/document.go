@@ -340,7 +340,7 @@ type Service struct {
 	GRPCFailures []string `yaml:"grpcFailures"`
 	Strictness   string   `yaml:"strictness"` // one of `tolerant`, `strict`: with `strict`, a response that breaks HTTP but has one meaning becomes 502, see docs/http.md; default tolerant
 	// bodies of errors that the proxy sends for this service, instead of its own texts. Responses of instances stay as they
-	// are; default the texts of the proxy
+	// are, except for pages with `intercept`; default the texts of the proxy
 	ErrorPages []ErrorPage `yaml:"errorPages"`
 	RateLimits []RateLimit `yaml:"rateLimits"` // limits of the requests of all routes to the service, at most 8; default none
 }
@@ -351,6 +351,9 @@ type ErrorPage struct {
 	Headers  map[string]string `yaml:"headers"`  // headers of the response, which may have variables. Without Content-Type, a body is text/plain; default none
 	Body     string            `yaml:"body"`     // body of the response, at most 65536 bytes. Either `body` or `file` is required; default none
 	File     string            `yaml:"file"`     // file with the body, at most 1 MiB, below the folder `proxy.pages` of each node. It is read when the configuration is applied; default none
+	// also replace responses of instances with these statuses, body and headers, except Allow, Retry-After and WWW-Authenticate.
+	// Responses to calls of gRPC stay as they are; default false
+	Intercept bool `yaml:"intercept"`
 }
 
 // Connections are the connections of a proxy to each instance of a service.

@@ -53,11 +53,11 @@ func (c *checker) fail(path, format string, args ...any) {
 		return
 	}
 	for _, m := range c.mistakes {
-		if m.Path == path {
+		if m.Path == cut(path) {
 			return // the walk already reported this value
 		}
 	}
-	c.mistakes = append(c.mistakes, Mistake{Line: c.line(path), Path: path, Text: fmt.Sprintf(format, args...)})
+	c.mistakes = append(c.mistakes, newMistake(c.line(path), path, format, args))
 }
 
 // maxListeners limits the listeners of a document, because each listener is compared with every other listener.

@@ -47,7 +47,7 @@ func (w *walker) fail(n ast.Node, path, format string, args ...any) {
 	if n != nil && n.GetToken() != nil {
 		line = n.GetToken().Position.Line
 	}
-	w.mistakes = append(w.mistakes, Mistake{Line: line, Path: path, Text: fmt.Sprintf(format, args...)})
+	w.mistakes = append(w.mistakes, newMistake(line, path, format, args))
 }
 
 // document parses src into v, a pointer to struct.
@@ -243,7 +243,7 @@ func (w *walker) mapping(n ast.Node, v reflect.Value, path string, depth int) {
 		seen[name] = line
 		field, ok := fields[name]
 		if !ok {
-			w.fail(p.Key, join(path, name), "%s", unknownKey(name, path, fields))
+			w.fail(p.Key, join(path, name), "%s", ownText(unknownKey(name, path, fields)))
 			continue
 		}
 		w.at[join(path, name)] = line

@@ -170,8 +170,8 @@ type Data struct {
 // Telemetry configures the messages that a proxy publishes, and its traces.
 type Telemetry struct {
 	DecisionSample float64       `yaml:"decisionSample"` // share of requests whose decision is published, 0 to 1. Decisions about errors and retries do not depend on it; default 0.01
-	DecisionRate   int           `yaml:"decisionRate"`   // limit of published decisions per second. 0: none is published; default 500
-	SampleRate     int           `yaml:"sampleRate"`     // limit of sampled decisions per second, within `decisionRate`. 0, or a `decisionSample` of 1: no separate limit; default 2
+	DecisionRate   int           `yaml:"decisionRate"`   // limit of published decisions per second, 0 to 1000000. 0: none is published; default 500
+	SampleRate     int           `yaml:"sampleRate"`     // limit of sampled decisions per second, 0 to 1000000, within `decisionRate`. 0, or a `decisionSample` of 1: no separate limit; default 2
 	Interval       time.Duration `yaml:"interval"`       // shortest time between two reports, 100ms to 60s. A proxy of more than 20 instances reports less often; default 1s
 	Tracing        Tracing       `yaml:"tracing"`        // traces of requests, see docs/tracing.md; default off
 	Logs           Logs          `yaml:"logs"`           // the access log for an OpenTelemetry collector, see docs/tracing.md; default off

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -79,5 +80,33 @@ func TestEachKeyRefusesOtherTypes(t *testing.T) {
 	}
 	if count < 1500 {
 		t.Errorf("only %d values were tried", count)
+	}
+}
+
+// Each number and each duration has bounds. A key that stands alone may lack what its check needs, so it may miss them here.
+func TestEachNumberHasBounds(t *testing.T) {
+	needsMore := map[string]string{
+		"routes[].rateLimits[].burst": "rate", "services[].rateLimits[].burst": "rate",
+	}
+	for _, s := range sections(t) {
+		for _, k := range s.keys {
+			var values []string
+			switch k.format {
+			case "whole number":
+				values = []string{"900000000000000000", "-900000000000000000", "-1"}
+			case "number":
+				values = []string{"1e300", "-1e300", "-1"}
+			case "duration":
+				values = []string{"87601h", "2500000h"}
+			}
+			for _, v := range values {
+				document, path, line := at(k.path, v)
+				_, err := Parse([]byte(document))
+				mistakes, _ := err.(Mistakes)
+				if refused := slices.ContainsFunc(mistakes, func(m Mistake) bool { return m.Path == path && m.Line == line }); refused == (needsMore[k.path] != "") {
+					t.Errorf("%s: %s: refused is %v:\n%.300v", k.path, v, refused, err)
+				}
+			}
+		}
 	}
 }

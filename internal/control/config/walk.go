@@ -174,6 +174,9 @@ func mayHoldBraces(path, s string) bool {
 	return strings.HasSuffix(path, ".body") || strings.HasSuffix(path, ".body.contains") || (strings.HasSuffix(path, "regex") || strings.HasSuffix(path, ".replace")) && !variable.MatchString(s)
 }
 
+// maxDuration is 10 years. Sums and multiples of much longer durations would overflow.
+const maxDuration = 87_600 * time.Hour
+
 func (w *walker) duration(n ast.Node, v reflect.Value, path string) {
 	s, ok := scalar(n)
 	d, err := time.ParseDuration(s)
@@ -183,6 +186,10 @@ func (w *walker) duration(n ast.Node, v reflect.Value, path string) {
 	}
 	if d < 0 {
 		w.fail(n, path, "a duration cannot be negative, got %s", s)
+		return
+	}
+	if d > maxDuration {
+		w.fail(n, path, "want a duration of at most %dh, got %s", maxDuration/time.Hour, s)
 		return
 	}
 	v.SetInt(int64(d))

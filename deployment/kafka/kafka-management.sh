@@ -23,11 +23,11 @@ usage() {
 		Usage: kafka-management.sh COMMAND [ARGUMENTS]
 
 		Services
-		  start                                   start Kafka and the web UI, wait until healthy
-		  stop                                    stop Kafka and the web UI
-		  restart                                 stop and start Kafka and the web UI
-		  status                                  show running services; exit code 10 if Kafka is down
-		  logs [SERVICE]                          print the log of a service (kafka, kafka-ui)
+		  start                                   start the local stack, wait until it is healthy
+		  stop                                    stop the local stack
+		  restart                                 stop and start the local stack
+		  status                                  show running services; exit code 10 if a required one is down
+		  logs [SERVICE]                          print the log of a service
 
 		Topics
 		  init-topics                             create the topics of topics.yaml
@@ -40,6 +40,9 @@ usage() {
 		Consumer groups
 		  groups                                  list consumer groups
 		  describe-group GROUP                    show members, offsets, lag
+
+		The stack has Kafka and the web UI; with Java 17 also ZooKeeper and Kafka Connect.
+		Services of the logs: kafka, kafka-ui, zookeeper, connect, supervisor.
 
 		Every command accepts --help and the flags of its `smartlb kafka` command.
 		For all commands, see smartlb kafka --help.

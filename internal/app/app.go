@@ -41,7 +41,7 @@ type App struct {
 
 	broker      *broker.Broker
 	kafka       kafka.Config
-	unreachable atomic.Bool // Kafka was so in the latest check, at most reachAgain ago
+	unreachable atomic.Bool // Kafka was unreachable in the latest check, at most recheckDown ago
 	producer    *kafka.Producer
 	audit       *audit.Log
 	limits      *api.Limits // shared by all API clients

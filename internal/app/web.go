@@ -260,8 +260,8 @@ func (a *App) url(name string) string {
 		}
 	}
 	addr := a.Addr(name)
-	if beside := a.consoleURL.Load(); addr == "" && name == "console" && beside != nil {
-		return *beside
+	if child := a.consoleURL.Load(); addr == "" && name == "console" && child != nil {
+		return *child
 	}
 	if addr == "" {
 		return ""

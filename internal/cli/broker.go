@@ -113,8 +113,8 @@ func (b Brokers) Resolve(env *Env) (brokers []string, origin string) {
 	return c.Brokers, c.Origin
 }
 
-// Reach returns the settings of Config. If there are several brokers, it selects a broker that responds.
-func (b Brokers) Reach(ctx context.Context, env *Env) (kafka.Config, error) {
+// Answering returns the settings of Config. If there are several brokers, it selects a broker that responds.
+func (b Brokers) Answering(ctx context.Context, env *Env) (kafka.Config, error) {
 	cfg, err := b.Config(env)
 	if err != nil {
 		return cfg, err

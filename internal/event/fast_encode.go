@@ -64,18 +64,18 @@ func appendRoutingDecision(dst []byte, d *RoutingDecision) []byte {
 	dst = appendTime(dst, d.Timestamp)
 	dst = appendText(dst, `,"node":`, d.Node)
 	dst = appendText(dst, `,"kind":`, d.Kind)
-	dst = appendSome(dst, `,"requestId":`, d.RequestID)
+	dst = appendUnlessEmpty(dst, `,"requestId":`, d.RequestID)
 	dst = appendText(dst, `,"serviceId":`, d.ServiceID)
-	dst = appendSome(dst, `,"route":`, d.Route)
-	dst = appendSome(dst, `,"policy":`, d.Policy)
-	dst = appendSome(dst, `,"configRevision":`, d.ConfigRevision)
+	dst = appendUnlessEmpty(dst, `,"route":`, d.Route)
+	dst = appendUnlessEmpty(dst, `,"policy":`, d.Policy)
+	dst = appendUnlessEmpty(dst, `,"configRevision":`, d.ConfigRevision)
 	if d.PoolRevision != 0 {
 		dst = append(dst, `,"poolRevision":`...)
 		dst = strconv.AppendUint(dst, d.PoolRevision, 10)
 	}
 	dst = appendTrue(dst, 0, `"panic":true`, d.Panic)
 	dst = appendWhole(dst, 0, `"attempt":`, d.Attempt)
-	dst = appendSome(dst, `,"why":`, d.Why)
+	dst = appendUnlessEmpty(dst, `,"why":`, d.Why)
 	for i := range d.Candidates {
 		dst = append(dst, listStart(i, `,"candidates":[`)...)
 		dst = appendCandidate(dst, &d.Candidates[i])
@@ -90,8 +90,8 @@ func appendRoutingDecision(dst []byte, d *RoutingDecision) []byte {
 	if len(d.Excluded) > 0 {
 		dst = append(dst, ']')
 	}
-	dst = appendSome(dst, `,"instanceId":`, d.InstanceID)
-	dst = appendSome(dst, `,"reason":`, d.Reason)
+	dst = appendUnlessEmpty(dst, `,"instanceId":`, d.InstanceID)
+	dst = appendUnlessEmpty(dst, `,"reason":`, d.Reason)
 	if d.Outcome != (Outcome{}) {
 		dst = append(dst, `,"outcome":{`...)
 		dst = append(appendOutcome(dst, &d.Outcome), '}')
@@ -122,7 +122,7 @@ func appendCandidate(dst []byte, c *Candidate) []byte {
 	dst = appendOptional(dst, 0, `"fleetErrorRate":`, c.FleetErrorRate)
 	dst = appendOptional(dst, 0, `"capacity":`, c.Capacity)
 	dst = appendFloat(dst, `,"weight":`, c.Weight)
-	dst = appendSome(dst, `,"distance":`, c.Distance)
+	dst = appendUnlessEmpty(dst, `,"distance":`, c.Distance)
 	dst = appendFloat(dst, `,"slowStart":`, c.SlowStart)
 	dst = appendFloat(dst, `,"silence":`, c.Silence)
 	dst = appendFloat(dst, `,"trust":`, c.Trust)
@@ -152,15 +152,15 @@ func appendOutcome(dst []byte, o *Outcome) []byte {
 
 func appendStandingChange(dst []byte, c *StandingChange) []byte {
 	dst = appendText(dst, `{"instanceId":`, c.InstanceID)
-	dst = appendSome(dst, `,"from":`, c.From)
+	dst = appendUnlessEmpty(dst, `,"from":`, c.From)
 	dst = appendText(dst, `,"to":`, c.To)
-	dst = appendSome(dst, `,"reason":`, c.Reason)
+	dst = appendUnlessEmpty(dst, `,"reason":`, c.Reason)
 	dst = appendInstant(dst, `,"until":`, c.Until)
 	return append(dst, '}')
 }
 
-// appendSome omits an empty text.
-func appendSome(dst []byte, name, value string) []byte {
+// appendUnlessEmpty omits an empty text.
+func appendUnlessEmpty(dst []byte, name, value string) []byte {
 	if value == "" {
 		return dst
 	}

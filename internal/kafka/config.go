@@ -115,9 +115,9 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// brokerPatience is how long one broker may take for a request beyond the time that the request itself permits.
+// brokerTimeout is how long one broker may take for a request beyond the time that the request itself permits.
 // RequestTimeout covers all retries of a request: if one of several brokers hangs, there is time to try another broker.
-const brokerPatience = 5 * time.Second
+const brokerTimeout = 5 * time.Second
 
 // Options are the settings that every client of this program shares.
 func (c Config) Options() []kgo.Opt {
@@ -126,7 +126,7 @@ func (c Config) Options() []kgo.Opt {
 		kgo.ClientID(c.ClientID),
 		kgo.SoftwareNameAndVersion("smartlb", "1"),
 		kgo.RetryTimeout(c.RequestTimeout),
-		kgo.RequestTimeoutOverhead(min(c.RequestTimeout, brokerPatience)),
+		kgo.RequestTimeoutOverhead(min(c.RequestTimeout, brokerTimeout)),
 		kgo.RetryBackoffFn(func(n int) time.Duration { return c.Retry.Delay(n-1, jitter()) }),
 		kgo.MetadataMinAge(250*time.Millisecond), // a lost leader is noticed soon, without a storm of metadata requests
 		kgo.MetadataMaxAge(time.Minute),

@@ -152,10 +152,10 @@ func Explained(err error, cfg Config) error {
 	return &ExplainedError{cause, text, err}
 }
 
-// Reach checks that the settings can be read, a broker can be dialled and the login works. If not, it returns the
+// CheckConnection checks that the settings can be read, a broker can be dialled and the login works. If not, it returns the
 // reason. It returns within one dial timeout or when ctx ends. A producer or consumer whose login is refused keeps
-// retrying and reports it late; call Reach first.
-func Reach(ctx context.Context, cfg Config) error {
+// retrying and reports it late; call CheckConnection first.
+func CheckConnection(ctx context.Context, cfg Config) error {
 	if err := errors.Join(cfg.Validate(), cfg.Ready()); err != nil {
 		return err
 	}

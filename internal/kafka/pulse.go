@@ -14,7 +14,7 @@ const (
 	pulseEvery  = 500 * time.Millisecond  // interval of the check
 	pulseAsk    = 1500 * time.Millisecond // a client without a response for this long sends a request: an idle fetch is answered only after fetchWait
 	pulseLimit  = 5 * time.Second         // without a response for this long, the cluster counts as lost; a broker that answers within 3 s stays connected
-	pulseExpire = brokerPatience          // timeout of one request
+	pulseExpire = brokerTimeout           // timeout of one request
 )
 
 // pulse remembers when a client last received a response from any broker. It is a hook of the clients that it observes.

@@ -93,7 +93,7 @@ func TestClientsReachSecuredClustersAndTheReasonIsNamedWhereNot(t *testing.T) {
 				cfg.DialTimeout = time.Second // who listens there waits as we do
 			}
 			began := time.Now()
-			err := kafka.Reach(t.Context(), cfg)
+			err := kafka.CheckConnection(t.Context(), cfg)
 			if row.want == "" {
 				if err != nil {
 					t.Fatal(err)

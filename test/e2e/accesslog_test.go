@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -23,16 +22,12 @@ import (
 // Lines of the formats through the real process, on HTTP/1.1, HTTP/2 and gRPC.
 func TestAccessLogHasTheChosenFormat(t *testing.T) {
 	t.Parallel()
-	instance := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	instance := serveH2C(t, false, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/bad") {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 		fmt.Fprint(w, "12345")
 	}))
-	instance.Config.Protocols = new(http.Protocols)
-	instance.Config.Protocols.SetUnencryptedHTTP2(true)
-	instance.Start()
-	defer instance.Close()
 	for name, tc := range map[string]struct {
 		options    string
 		good, fail string // lines about requests for /x?y and /x/bad, with the protocol for %s; empty: no line

@@ -28,11 +28,7 @@ func TestCompressionOfTheRealProcess(t *testing.T) {
 	})
 	one := httptest.NewServer(handler)
 	defer one.Close()
-	two := httptest.NewUnstartedServer(handler)
-	two.Config.Protocols = new(http.Protocols)
-	two.Config.Protocols.SetUnencryptedHTTP2(true)
-	two.Start()
-	defer two.Close()
+	two := serveH2C(t, false, handler)
 	file := mustWrite(t, fmt.Sprintf(`listeners: [{name: web, address: "127.0.0.1:0"}]
 routes:
   - {name: one, hosts: [one.example], path: {prefix: /}, service: one, compression: {}}

@@ -34,12 +34,7 @@ func TestConcurrency(t *testing.T) {
 		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
 		<-free
 	})
-	instance := httptest.NewUnstartedServer(handler)
-	instance.Config.Protocols = new(http.Protocols)
-	instance.Config.Protocols.SetHTTP1(true)
-	instance.Config.Protocols.SetUnencryptedHTTP2(true)
-	instance.Start()
-	defer instance.Close()
+	instance := serveH2C(t, true, handler)
 	var once sync.Once
 	release := func() { once.Do(func() { close(free) }) }
 	defer release()

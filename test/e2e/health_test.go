@@ -115,15 +115,7 @@ func TestEjectionFollowsItsKeys(t *testing.T) {
 // Conditions, back-off, Retry-After and budget of retries through the real process, on HTTP/1.1, HTTP/2 and gRPC.
 func TestRetriesFollowTheirKeys(t *testing.T) {
 	t.Parallel()
-	instance := func(h http.HandlerFunc) string {
-		s := httptest.NewUnstartedServer(h)
-		s.Config.Protocols = new(http.Protocols)
-		s.Config.Protocols.SetHTTP1(true)
-		s.Config.Protocols.SetUnencryptedHTTP2(true)
-		s.Start()
-		t.Cleanup(s.Close)
-		return s.Listener.Addr().String()
-	}
+	instance := func(h http.HandlerFunc) string { return serveH2C(t, true, h).Listener.Addr().String() }
 	answer := func(status int, header, value string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
@@ -214,15 +206,7 @@ func TestRetriesFollowTheirKeys(t *testing.T) {
 func TestHedgesAnswerForSilentInstances(t *testing.T) {
 	t.Parallel()
 	var silent atomic.Bool
-	instance := func(h http.HandlerFunc) string {
-		s := httptest.NewUnstartedServer(h)
-		s.Config.Protocols = new(http.Protocols)
-		s.Config.Protocols.SetHTTP1(true)
-		s.Config.Protocols.SetUnencryptedHTTP2(true)
-		s.Start()
-		t.Cleanup(s.Close)
-		return s.Listener.Addr().String()
-	}
+	instance := func(h http.HandlerFunc) string { return serveH2C(t, true, h).Listener.Addr().String() }
 	ended := make(chan struct{}, 1000)
 	bad := instance(func(_ http.ResponseWriter, r *http.Request) {
 		if silent.Load() {

@@ -25,11 +25,7 @@ func TestRoutesMatchEditRedirectAndAnswer(t *testing.T) {
 	})
 	one := httptest.NewServer(handler)
 	defer one.Close()
-	two := httptest.NewUnstartedServer(handler)
-	two.Config.Protocols = new(http.Protocols)
-	two.Config.Protocols.SetUnencryptedHTTP2(true)
-	two.Start()
-	defer two.Close()
+	two := serveH2C(t, false, handler)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "closed.html"), []byte("<h1>Closed</h1>"), 0o600); err != nil {
 		t.Fatal(err)

@@ -209,7 +209,7 @@ allow.everyone.if.no.acl.found=false
 		}
 	})
 	s.admin = s.as("admin", adminPassword)
-	eventually(t, "the secured Kafka answers", func() bool { return kafka.Reach(context.Background(), s.admin) == nil })
+	eventually(t, "the secured Kafka answers", func() bool { return kafka.CheckConnection(context.Background(), s.admin) == nil })
 	return s
 }
 
@@ -612,7 +612,7 @@ func (s *secured) logins(t *testing.T) {
 	} {
 		cfg := row.cfg()
 		began := time.Now()
-		err := kafka.Reach(t.Context(), cfg)
+		err := kafka.CheckConnection(t.Context(), cfg)
 		got, text := kafka.Cause(""), ""
 		if err != nil {
 			got, text = kafka.Explain(err, cfg)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -212,7 +211,7 @@ func TestTypicalFilesOfHAProxyAndNginxAnswerAlike(t *testing.T) {
 // instance starts one of three servers.
 func (s *site) instance(i int) string {
 	name := [...]string{"one", "two", "next"}[i]
-	instance := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	instance := serveH2C(s.t, true, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case s.down[i].Load():
 			w.WriteHeader(503)
@@ -235,11 +234,6 @@ func (s *site) instance(i int) string {
 		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
 		fmt.Fprintln(w, strings.TrimSpace(fmt.Sprint(name, " ", r.Host, " ", r.RequestURI, " ", r.Header.Get("X-Country"))))
 	}))
-	instance.Config.Protocols = new(http.Protocols)
-	instance.Config.Protocols.SetHTTP1(true)
-	instance.Config.Protocols.SetUnencryptedHTTP2(true)
-	instance.Start()
-	s.t.Cleanup(instance.Close)
 	return instance.Listener.Addr().String()
 }
 

@@ -27,11 +27,7 @@ func TestTracesReachInstancesAndCollector(t *testing.T) {
 	})
 	one := httptest.NewServer(handler)
 	defer one.Close()
-	two := httptest.NewUnstartedServer(handler)
-	two.Config.Protocols = new(http.Protocols)
-	two.Config.Protocols.SetUnencryptedHTTP2(true)
-	two.Start()
-	defer two.Close()
+	two := serveH2C(t, false, handler)
 	log := filepath.Join(t.TempDir(), "access.log")
 	file := mustWrite(t, fmt.Sprintf(`listeners: [{name: web, address: "127.0.0.1:0"}]
 proxy: {accessLog: %q}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,7 +19,7 @@ func TestBackupsAndZones(t *testing.T) {
 	var served [5]atomic.Int64
 	var instances strings.Builder
 	for i := range down {
-		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := serveH2C(t, true, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/health" {
 				if down[i].Load() {
 					w.WriteHeader(503)
@@ -29,11 +28,6 @@ func TestBackupsAndZones(t *testing.T) {
 			}
 			served[i].Add(1)
 		}))
-		s.Config.Protocols = new(http.Protocols)
-		s.Config.Protocols.SetHTTP1(true)
-		s.Config.Protocols.SetUnencryptedHTTP2(true)
-		s.Start()
-		defer s.Close()
 		fmt.Fprintf(&instances, "      - {id: i%d, address: %q, %s}\n", i, s.Listener.Addr(), [...]string{"tags: {zone: a}", "tags: {zone: a}", "tags: {zone: b, region: x}", "tags: {zone: a, region: y}", "backup: true"}[i])
 	}
 	for _, protocol := range []string{"http1", "h2c"} {

@@ -128,7 +128,7 @@ func apply(env *cli.Env) *cobra.Command {
 }
 
 func publish(ctx context.Context, env *cli.Env, a applyArgs, document []byte) (applied, error) {
-	cfg, err := a.Reach(ctx, env)
+	cfg, err := a.Answering(ctx, env)
 	if err != nil {
 		return applied{}, err
 	}
@@ -321,7 +321,7 @@ func rollback(env *cli.Env) *cobra.Command {
 }
 
 func state(ctx context.Context, env *cli.Env, b cli.Brokers) (configlog.State, error) {
-	cfg, err := b.Reach(ctx, env)
+	cfg, err := b.Answering(ctx, env)
 	if err != nil {
 		return configlog.State{}, err
 	}

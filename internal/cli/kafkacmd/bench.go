@@ -84,7 +84,7 @@ func benchVerb(env *cli.Env, use, short, example string, run func(context.Contex
 			return completeTopics(ctx, env, a.Brokers, words)
 		},
 		Run: func(ctx context.Context, env *cli.Env, a benchArgs) (bench.Result, error) {
-			cfg, err := a.Reach(ctx, env)
+			cfg, err := a.Answering(ctx, env)
 			if err != nil {
 				return bench.Result{}, err
 			}
@@ -95,7 +95,7 @@ func benchVerb(env *cli.Env, use, short, example string, run func(context.Contex
 			}
 			b, err := run(ctx, cfg, a.spec)
 			t.done()
-			return reported(env, b, reach(ctx, env, a.Brokers, err), b.Records > 0)
+			return reported(env, b, withBrokers(ctx, env, a.Brokers, err), b.Records > 0)
 		},
 		Table: benchTable,
 	}.Command(env)

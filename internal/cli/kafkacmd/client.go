@@ -27,7 +27,7 @@ func with[R any](ctx context.Context, env *cli.Env, t cli.Brokers, f func(contex
 		ctx, cancel = context.WithTimeout(ctx, t.Timeout)
 		defer cancel()
 	}
-	cfg, err := t.Reach(ctx, env)
+	cfg, err := t.Answering(ctx, env)
 	if err != nil {
 		return none, err
 	}
@@ -38,7 +38,7 @@ func with[R any](ctx context.Context, env *cli.Env, t cli.Brokers, f func(contex
 	defer client.Close()
 	defer stillWaiting(env, cfg.Brokers)()
 	r, err := f(ctx, client)
-	return r, reach(ctx, env, t, err)
+	return r, withBrokers(ctx, env, t, err)
 }
 
 // stillWaiting prints after one second which brokers the command waits for. The returned function cancels that.
@@ -51,8 +51,8 @@ func stillWaiting(env *cli.Env, brokers []string) (done func()) {
 	return func() { t.Stop() }
 }
 
-// reach adds to an error the brokers, their source and the next step.
-func reach(ctx context.Context, env *cli.Env, t cli.Brokers, err error) error {
+// withBrokers adds to an error the brokers, their source and the next step.
+func withBrokers(ctx context.Context, env *cli.Env, t cli.Brokers, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -72,7 +72,7 @@ func reach(ctx context.Context, env *cli.Env, t cli.Brokers, err error) error {
 	return err
 }
 
-// accessCauses are the causes for which reach uses the text of kafka.Explain: a server responded, but refused access.
+// accessCauses are the causes for which withBrokers uses the text of kafka.Explain: a server responded, but refused access.
 func accessCauses() []kafka.Cause {
 	return []kafka.Cause{
 		kafka.CauseLogin, kafka.CauseMechanism, kafka.CauseWantsTLS, kafka.CauseNotTLS, kafka.CauseUnknownCA, kafka.CauseCertName, kafka.CauseCertTime,
@@ -127,8 +127,8 @@ func topicAndOne(words []string, fix string) error {
 	return nil
 }
 
-// some checks that there is at least one word and that no word is there twice.
-func some(what string, words []string) error {
+// checkNames checks that there is at least one word and that no word is there twice.
+func checkNames(what string, words []string) error {
 	if len(words) == 0 {
 		return cli.Usagef("%s is missing", what)
 	}

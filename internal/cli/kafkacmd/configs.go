@@ -100,7 +100,7 @@ func setConfigs(env *cli.Env) *cobra.Command {
 		Args: func(a *configArgs, words []string) error {
 			return a.resource(words, func(rest []string) error {
 				a.set = rest
-				return some("KEY=VALUE", rest)
+				return checkNames("KEY=VALUE", rest)
 			})
 		},
 		Complete: completeConfigs, Run: changeConfigs, Table: changedTable,
@@ -115,7 +115,7 @@ func unsetConfigs(env *cli.Env) *cobra.Command {
 		Args: func(a *configArgs, words []string) error {
 			return a.resource(words, func(rest []string) error {
 				a.unset = rest
-				return some("KEY", rest)
+				return checkNames("KEY", rest)
 			})
 		},
 		Complete: completeConfigs, Run: changeConfigs, Table: changedTable,
@@ -138,7 +138,7 @@ func alterTopic(env *cli.Env) *cobra.Command {
 				if a.of.Topic == "" {
 					return cli.Usagef("%s is not a topic; see smartlb kafka configs set", a.of)
 				}
-				return some("-c KEY=VALUE", a.set)
+				return checkNames("-c KEY=VALUE", a.set)
 			})
 		},
 		Complete: func(ctx context.Context, env *cli.Env, a *configArgs, words []string) []string {

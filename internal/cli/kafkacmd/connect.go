@@ -103,7 +103,7 @@ func connectors(ctx context.Context, env *cli.Env, a *connectArgs, words []strin
 
 func oneConnector(a *connectArgs, words []string) error {
 	a.names = words
-	if err := some("CONNECTOR", words); err != nil {
+	if err := checkNames("CONNECTOR", words); err != nil {
 		return err
 	}
 	if len(words) > 1 {
@@ -112,9 +112,9 @@ func oneConnector(a *connectArgs, words []string) error {
 	return nil
 }
 
-func someConnectors(a *connectArgs, words []string) error {
+func connectorNames(a *connectArgs, words []string) error {
 	a.names = words
-	return some("CONNECTOR", words)
+	return checkNames("CONNECTOR", words)
 }
 
 func connectNoun(env *cli.Env) *cobra.Command {

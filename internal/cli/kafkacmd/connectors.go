@@ -106,7 +106,7 @@ func connectAct(env *cli.Env, what connect.Action, short string) *cobra.Command 
 				waitFlag(f, a)
 			}
 		},
-		Args: someConnectors, Complete: connectors,
+		Args: connectorNames, Complete: connectors,
 		Run: asks(func(ctx context.Context, env *cli.Env, c *connect.Client, a connectArgs) ([]acted, error) {
 			act := what
 			if a.failed {
@@ -199,7 +199,7 @@ func connectDelete(env *cli.Env) *cobra.Command {
 		Use: "delete CONNECTOR...", Short: "Delete connectors; their topics are kept",
 		Example: "  smartlb kafka connect delete my-source --execute",
 		Flags:   func(f *pflag.FlagSet, a *connectArgs) { a.flags(f); executeFlag(f, &a.execute) },
-		Args:    someConnectors, Complete: connectors,
+		Args:    connectorNames, Complete: connectors,
 		Run: asks(func(ctx context.Context, env *cli.Env, c *connect.Client, a connectArgs) ([]acted, error) {
 			out := []acted{}
 			for _, name := range a.names { // check that all connectors exist before the first is deleted

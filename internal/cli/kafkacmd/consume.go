@@ -129,7 +129,7 @@ func runConsume(ctx context.Context, env *cli.Env, a consumeArgs) (cli.None, err
 	if err := a.complete(time.Now()); err != nil {
 		return cli.None{}, err
 	}
-	cfg, err := a.Reach(ctx, env)
+	cfg, err := a.Answering(ctx, env)
 	if err != nil {
 		return cli.None{}, err
 	}
@@ -150,7 +150,7 @@ func runConsume(ctx context.Context, env *cli.Env, a consumeArgs) (cli.None, err
 	if errors.Is(err, context.Canceled) && a.spec.Follow {
 		err = nil // Ctrl-C is the normal end
 	}
-	err = reach(ctx, env, a.Brokers, err)
+	err = withBrokers(ctx, env, a.Brokers, err)
 	if where != nil {
 		if n, why := where.Undecided(); n > 0 {
 			env.Say("--where was neither true nor false for %d records, which were left out; reason for the first: %s", n, why)

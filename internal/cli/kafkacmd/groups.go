@@ -49,7 +49,7 @@ func describeGroups(env *cli.Env) *cobra.Command {
 			case a.all:
 				return nil
 			}
-			return some("GROUP (or --all)", words)
+			return checkNames("GROUP (or --all)", words)
 		},
 		Complete: func(ctx context.Context, env *cli.Env, a *namesArgs, words []string) []string {
 			return anyGroup(ctx, env, a.Brokers, words)

@@ -60,7 +60,7 @@ func (a *planArgs) takeTopics(words []string) error {
 	if len(words) == 0 {
 		return nil
 	}
-	return some("TOPIC", words)
+	return checkNames("TOPIC", words)
 }
 
 // completeCatalog completes with the topics of the catalog.

@@ -121,7 +121,7 @@ func runProduce(ctx context.Context, env *cli.Env, a produceArgs) (records.Sent,
 	if err != nil {
 		return records.Sent{}, err
 	}
-	cfg, err := a.Reach(ctx, env)
+	cfg, err := a.Answering(ctx, env)
 	if err != nil {
 		return records.Sent{}, err
 	}
@@ -136,7 +136,7 @@ func runProduce(ctx context.Context, env *cli.Env, a produceArgs) (records.Sent,
 	defer cancel()
 	s, err := records.NewSender(look, cfg, spec)
 	if err != nil {
-		return records.Sent{}, reach(look, env, a.Brokers, err)
+		return records.Sent{}, withBrokers(look, env, a.Brokers, err)
 	}
 	goods := shipment{env: env, args: a, kafka: cfg, headers: given, sender: s, ticker: newTicker(env), began: time.Now()}
 	failed := goods.sendAll(ctx)

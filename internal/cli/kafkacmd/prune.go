@@ -37,7 +37,7 @@ func prune(env *cli.Env) *cobra.Command {
 			if len(words) == 0 {
 				return nil
 			}
-			return some("TOPIC", words)
+			return checkNames("TOPIC", words)
 		},
 		Complete: func(ctx context.Context, env *cli.Env, a *pruneArgs, words []string) []string {
 			return anyTopic(ctx, env, a.Brokers, words)

@@ -25,7 +25,7 @@ type shipment struct {
 	ticker  *ticker
 	began   time.Time
 	queued  int64
-	strange int64 // records that do not conform
+	invalid int64 // records that do not conform
 }
 
 // warnings is the number of non-conforming records with a warning of their own.
@@ -109,7 +109,7 @@ func (s *shipment) send(ctx context.Context, r kafka.Record) error {
 		if a.validate {
 			return fmt.Errorf("not sent: the value does not conform to %s: %w", a.topic, err)
 		}
-		if s.strange++; s.strange <= warnings {
+		if s.invalid++; s.invalid <= warnings {
 			s.env.Say("warning: the value does not conform to %s: %v", a.topic, err)
 		}
 	}
@@ -147,8 +147,8 @@ func (s *shipment) pace(ctx context.Context) error {
 }
 
 func (s *shipment) conclude() {
-	if s.strange > warnings {
-		s.env.Say("warning: %d values in total do not conform to %s", s.strange, s.args.topic)
+	if s.invalid > warnings {
+		s.env.Say("warning: %d values in total do not conform to %s", s.invalid, s.args.topic)
 	}
 }
 

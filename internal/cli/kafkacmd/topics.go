@@ -60,7 +60,7 @@ type namesArgs struct {
 func takes(what string) func(*namesArgs, []string) error {
 	return func(a *namesArgs, words []string) error {
 		a.names = words
-		return some(what, words)
+		return checkNames(what, words)
 	}
 }
 

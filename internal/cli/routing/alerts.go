@@ -129,7 +129,7 @@ func silences(env *cli.Env) *cobra.Command {
 			}
 			t := cli.Table{Head: []string{"ID", "STATE", "UNTIL", "BY", "WHAT", "REASON"}}
 			for _, s := range list {
-				state := "holds"
+				state := "active"
 				if time.Until(s.EndsAt) <= 0 {
 					state = "ended"
 				}

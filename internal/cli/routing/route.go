@@ -80,7 +80,7 @@ func (a testRouteArgs) traffic(ctx context.Context, env *cli.Env) (config.Traffi
 		}
 		return d.Traffic, nil
 	}
-	cfg, err := a.Reach(ctx, env)
+	cfg, err := a.Answering(ctx, env)
 	if err != nil {
 		return config.Traffic{}, err
 	}

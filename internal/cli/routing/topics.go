@@ -136,7 +136,7 @@ func auditLog(env *cli.Env) *cobra.Command {
 
 // consume prints the records of a topic as lines; with -o json it prints valid JSON values unchanged.
 func consume(ctx context.Context, env *cli.Env, a topicArgs, topic string, line func([]byte) (string, bool)) error {
-	cfg, err := a.Reach(ctx, env)
+	cfg, err := a.Answering(ctx, env)
 	if err != nil {
 		return err
 	}

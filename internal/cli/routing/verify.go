@@ -21,7 +21,7 @@ func verifyAudit(env *cli.Env) *cobra.Command {
 		Flags:   func(f *pflag.FlagSet, b *cli.Brokers) { b.Declare(f) },
 		Run: func(ctx context.Context, env *cli.Env, b cli.Brokers) (audit.Result, error) {
 			var v audit.Verifier
-			cfg, err := b.Reach(ctx, env)
+			cfg, err := b.Answering(ctx, env)
 			if err != nil {
 				return v.Result(), err
 			}

@@ -69,6 +69,6 @@ func doctorTable(r doctor.Report) cli.Table {
 			}
 		}
 	}
-	t.Below = []string{fmt.Sprintf("%d problems, %d warnings, %d ok, %d skipped.", count[doctor.Problem], count[doctor.Warning], count[doctor.OK], count[doctor.Skipped])}
+	t.Below = []string{fmt.Sprintf("Problems: %d, warnings: %d, ok: %d, skipped: %d.", count[doctor.Problem], count[doctor.Warning], count[doctor.OK], count[doctor.Skipped])}
 	return t
 }

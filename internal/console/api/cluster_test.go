@@ -25,8 +25,8 @@ func (c cluster) Cluster(context.Context) (browse.Cluster, error) {
 		Cluster: admin.Cluster{ID: "c", Version: "v3.9", Controller: 1, Topics: 1, Partitions: 2, Offline: 1, UnderReplicated: 1,
 			Troubled: []admin.Troubled{{Topic: "alerts", Leader: -1, Replicas: []int32{1}, InSync: []int32{}}}},
 		Brokers:   []browse.Broker{{Broker: b, Latency: browse.Latency{LastMs: some(.5), P50Ms: some(.4), P99Ms: some(9.0)}}},
-		ZooKeeper: &browse.Beside{Address: "localhost:2", Version: "3.8.4", Mode: "standalone", LatencyMs: some(1.5)},
-		Connect:   &browse.Beside{Address: "localhost:3", Problem: "nothing listens there"},
+		ZooKeeper: &browse.OtherService{Address: "localhost:2", Version: "3.8.4", Mode: "standalone", LatencyMs: some(1.5)},
+		Connect:   &browse.OtherService{Address: "localhost:3", Problem: "nothing listens there"},
 	}, nil
 }
 

@@ -39,7 +39,7 @@ type Browser struct {
 	sizes     *cached[admin.Sizes]
 	described *cached[[]admin.GroupDescription]
 	cluster   *cached[admin.Cluster]
-	beside    *cached[[2]*Beside]
+	others    *cached[[2]*OtherService]
 	health    *cached[Health]
 	searches  atomic.Int32  // in progress
 	tellEvery time.Duration // interval of a search's progress reports
@@ -63,7 +63,7 @@ func New(cfg Config) (*Browser, error) {
 	return &Browser{
 		cfg: cfg, topics: map[string]*topicPast{}, thresholds: thresholds, redriving: make(chan struct{}, 1), tellEvery: tellEvery,
 		listing: newCached[[]admin.Topic](), plan: newCached[admin.Plan](), sizes: newCached[admin.Sizes](), described: newCached[[]admin.GroupDescription](),
-		cluster: newCached[admin.Cluster](), beside: newCached[[2]*Beside](), health: newCached[Health](), brokers: map[int32]*ring{},
+		cluster: newCached[admin.Cluster](), others: newCached[[2]*OtherService](), health: newCached[Health](), brokers: map[int32]*ring{},
 	}, nil
 }
 

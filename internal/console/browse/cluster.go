@@ -17,9 +17,9 @@ import (
 // Cluster is the cluster with measurements of its brokers and with its other services on this machine.
 type Cluster struct {
 	admin.Cluster
-	Brokers   []Broker `json:"brokers"`
-	ZooKeeper *Beside  `json:"zookeeper"` // null: no ZooKeeper is known for the cluster
-	Connect   *Beside  `json:"connect"`   // null: no Connect is known for the cluster
+	Brokers   []Broker      `json:"brokers"`
+	ZooKeeper *OtherService `json:"zookeeper"` // null: no ZooKeeper is known for the cluster
+	Connect   *OtherService `json:"connect"`   // null: no Connect is known for the cluster
 }
 
 // Broker is a broker with its response times.
@@ -35,8 +35,8 @@ type Latency struct {
 	P99Ms  *float64 `json:"p99Ms"`
 }
 
-// Beside is a service of the cluster other than a broker.
-type Beside struct {
+// OtherService is a service of the cluster other than a broker.
+type OtherService struct {
 	Address   string   `json:"address"`
 	Version   string   `json:"version,omitempty"`
 	Mode      string   `json:"mode,omitempty"`    // of ZooKeeper only
@@ -74,13 +74,13 @@ func (b *Browser) Cluster(ctx context.Context) (Cluster, error) {
 	if embedded {
 		out.Version = b.cfg.Version
 	}
-	beside, err := b.beside.get(ctx, Step, func(ctx context.Context) ([2]*Beside, error) { return b.lookBeside(ctx, embedded), nil })
-	out.ZooKeeper, out.Connect = beside[0], beside[1]
+	others, err := b.others.get(ctx, Step, func(ctx context.Context) ([2]*OtherService, error) { return b.queryOthers(ctx, embedded), nil })
+	out.ZooKeeper, out.Connect = others[0], others[1]
 	return out, err
 }
 
-// lookBeside queries ZooKeeper and a Connect worker. An embedded broker has no ZooKeeper.
-func (b *Browser) lookBeside(ctx context.Context, embedded bool) (found [2]*Beside) {
+// queryOthers queries ZooKeeper and a Connect worker. An embedded broker has no ZooKeeper.
+func (b *Browser) queryOthers(ctx context.Context, embedded bool) (found [2]*OtherService) {
 	if b.cfg.Local == nil {
 		return found
 	}
@@ -97,8 +97,8 @@ func (b *Browser) lookBeside(ctx context.Context, embedded bool) (found [2]*Besi
 }
 
 // look queries one service. The function ask fills in the result.
-func (l Local) look(address string, ask func(*Beside) error) *Beside {
-	out := &Beside{Address: address}
+func (l Local) look(address string, ask func(*OtherService) error) *OtherService {
+	out := &OtherService{Address: address}
 	began := time.Now()
 	if err := ask(out); err != nil {
 		if !l.Started {
@@ -112,16 +112,16 @@ func (l Local) look(address string, ask func(*Beside) error) *Beside {
 	return out
 }
 
-func askZooKeeper(ctx context.Context) func(*Beside) error {
-	return func(s *Beside) error {
+func askZooKeeper(ctx context.Context) func(*OtherService) error {
+	return func(s *OtherService) error {
 		z, err := stack.AskZookeeper(ctx, s.Address)
 		s.Version, s.Mode = z.Version, z.Mode
 		return err
 	}
 }
 
-func askConnect(ctx context.Context) func(*Beside) error {
-	return func(s *Beside) error {
+func askConnect(ctx context.Context) func(*OtherService) error {
+	return func(s *OtherService) error {
 		cfg := connect.Default()
 		cfg.URL, cfg.Timeout = s.Address, 3*time.Second
 		client, err := connect.New(cfg)

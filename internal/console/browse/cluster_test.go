@@ -90,7 +90,7 @@ func TestServicesBesideTheClusterAreToldWhereThereIsSomethingToTell(t *testing.T
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := b.lookBeside(t.Context(), c.embedded)
+		got := b.queryOthers(t.Context(), c.embedded)
 		if (got[0] != nil) != c.zk || (got[1] != nil) != c.conn {
 			t.Errorf("%s: %+v %+v", c.what, got[0], got[1])
 			continue

@@ -62,7 +62,7 @@ func (b *Browser) Topics(ctx context.Context, internal bool) ([]Topic, error) {
 		if t.Internal && !internal {
 			continue
 		}
-		x := Topic{Topic: t, Drift: some(drift[t.Name])}
+		x := Topic{Topic: t, Drift: nonNil(drift[t.Name])}
 		if t.Kind != admin.KindOther {
 			s, _ := catalog.Find(t.Name)
 			x.Description = s.Description
@@ -87,8 +87,8 @@ func known[T any](v T, ok bool) *T {
 	return &v
 }
 
-// some returns s, or an empty slice if s is nil, so that JSON arrays are not null.
-func some[T any](s []T) []T {
+// nonNil returns s, or an empty slice if s is nil, so that JSON arrays are not null.
+func nonNil[T any](s []T) []T {
 	if s == nil {
 		return []T{}
 	}

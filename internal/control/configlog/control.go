@@ -462,9 +462,9 @@ func (c *Control) Status() Status {
 	return st
 }
 
-// diskPatience limits how long a status waits for a running save. The displayed status then survives a kill of the
+// saveWait limits how long a status waits for a running save. The displayed status then survives a kill of the
 // process, unless the disk hangs.
-const diskPatience = time.Second
+const saveWait = time.Second
 
 func (c *Control) awaitDisk() {
 	c.mu.Lock()
@@ -473,7 +473,7 @@ func (c *Control) awaitDisk() {
 	if saving == nil {
 		return
 	}
-	timer := time.NewTimer(diskPatience)
+	timer := time.NewTimer(saveWait)
 	defer timer.Stop()
 	select {
 	case <-saving:

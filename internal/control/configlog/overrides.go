@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/smartlb/smartlb/internal/base/readable"
 	"github.com/smartlb/smartlb/internal/event"
 )
 
@@ -87,7 +88,7 @@ func Describe(o event.Override) string {
 		text = fmt.Sprintf("weight of %s/%s is %v", o.ServiceID, o.InstanceID, o.Weight.Or(0))
 	}
 	if !o.EndsAt.IsZero() {
-		text += " until " + o.EndsAt.UTC().Format(time.RFC3339)
+		text += " until " + o.EndsAt.UTC().Format(readable.TimeLayout)
 	}
 	return text
 }

@@ -19,7 +19,7 @@ var ErrLost = errors.New("another change was first")
 
 // Load folds the log from its beginning to its current end.
 func Load(ctx context.Context, cfg kafka.Config, log *slog.Logger) (State, error) {
-	if err := kafka.Reach(ctx, cfg); err != nil { // a reader retries until ctx ends, and then does not know why
+	if err := kafka.CheckConnection(ctx, cfg); err != nil { // a reader retries until ctx ends, and then does not know why
 		return State{}, err
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -136,11 +136,11 @@ func (s kubernetesSource) watch(ctx context.Context, client *rest.RESTClient, ve
 	defer w.Stop()
 	tell(nil, errUnchanged)
 	var due <-chan time.Time
-	var told time.Time
+	var sent time.Time
 	for {
 		select {
 		case <-due:
-			due, told = nil, time.Now()
+			due, sent = nil, time.Now()
 			tell(known.instances())
 		case e, open := <-w.ResultChan():
 			if !open {
@@ -164,7 +164,7 @@ func (s kubernetesSource) watch(ctx context.Context, client *rest.RESTClient, ve
 				return version, err
 			}
 			if due == nil {
-				due = time.After(max(stepPace, kubernetesPace-time.Since(told)))
+				due = time.After(max(stepPace, kubernetesPace-time.Since(sent)))
 			}
 		}
 	}

@@ -147,7 +147,7 @@ func found(all []Change) (out []Change) {
 // sources that stay.
 func (m *Manager) renew(s config.Service, old *entry) *entry {
 	d, now := *s.Discovery, m.cfg.Now()
-	e := &entry{membership: membership{service: s.ID, maxLoss: d.MaxLoss, most: d.Most(), patience: d.StaleAfter}, cfg: d, bounds: Bounds{Most: d.MaxInstances, Allow: d.Allow, Own: m.cfg.Own}}
+	e := &entry{membership: membership{service: s.ID, maxLoss: d.MaxLoss, most: d.Most(), firstWait: d.StaleAfter}, cfg: d, bounds: Bounds{Most: d.MaxInstances, Allow: d.Allow, Own: m.cfg.Own}}
 	names, sources, err := newSources(s.ID, d, m.cfg)
 	if err != nil { // Check accepted it: a file has changed since
 		m.cfg.Log.Error("the sources of a service cannot run", "service", s.ID, "error", err)

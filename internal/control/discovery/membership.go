@@ -43,12 +43,12 @@ type listing struct {
 
 // membership is the set of instances of one service.
 type membership struct {
-	service  string
-	static   []config.Instance
-	listings []*listing // the first ones win
-	maxLoss  float64
-	most     int           // instances that may be held by maxLoss; 0: no limit
-	patience time.Duration // how long a first answer is awaited before instances leave that no source lists, if others remain
+	service   string
+	static    []config.Instance
+	listings  []*listing // the first ones win
+	maxLoss   float64
+	most      int           // instances that may be held by maxLoss; 0: no limit
+	firstWait time.Duration // how long a first answer is awaited before instances leave that no source lists, if others remain
 
 	members []member    // those of the document first, then by id
 	losses  []time.Time // of the last lossWindow, oldest first
@@ -227,7 +227,7 @@ func (m *membership) unanswered(source string) bool {
 
 // awaits reports whether a source has not answered yet and is not overdue.
 func (m *membership) awaits(now time.Time) bool {
-	return slices.ContainsFunc(m.listings, func(l *listing) bool { return l.at.IsZero() && now.Sub(l.since) < m.patience })
+	return slices.ContainsFunc(m.listings, func(l *listing) bool { return l.at.IsZero() && now.Sub(l.since) < m.firstWait })
 }
 
 // configured reports whether the configuration has a source. The instances of other sources, and those that the document

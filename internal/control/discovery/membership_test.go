@@ -23,7 +23,7 @@ func numbered(from, to int) (out []config.Instance) {
 }
 
 func newMembership(maxLoss float64, sources ...string) *membership {
-	m := &membership{service: "s", maxLoss: maxLoss, patience: 2 * time.Minute}
+	m := &membership{service: "s", maxLoss: maxLoss, firstWait: 2 * time.Minute}
 	for _, s := range sources {
 		m.listings = append(m.listings, &listing{source: s, since: begin})
 	}

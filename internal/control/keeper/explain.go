@@ -147,13 +147,13 @@ func (e *explainer) cost() {
 			others = append(others, o.Cost)
 		}
 	}
-	beside := ""
+	compared := ""
 	if len(others) > 0 {
 		slices.Sort(others)
-		beside = fmt.Sprintf(", while the others cost %.2f (median)", others[len(others)/2])
+		compared = fmt.Sprintf(", while the others cost %.2f (median)", others[len(others)/2])
 	}
 	e.say("A request to it costs %.2f%s: latency factor %.2f (own average %s against the pool's median of %s, to the power %.3g), error estimate %.1f %%, %d in flight, capacity factor %.2f, weight %.4g.",
-		v.Cost, beside, v.LatencyFactor, ms(v.LatencyMs), ms(e.s.MedianMs), 2*e.s.Spread, 100*v.ErrorEstimate, v.InFlight, v.Capacity, v.Weight)
+		v.Cost, compared, v.LatencyFactor, ms(v.LatencyMs), ms(e.s.MedianMs), 2*e.s.Spread, 100*v.ErrorEstimate, v.InFlight, v.Capacity, v.Weight)
 	if v.ErrorEstimate > .05 {
 		source := "this proxy's own requests"
 		if float32(v.FleetErrorRate) >= float32(v.ErrorEstimate) { // the estimate is the larger of the two

@@ -23,7 +23,7 @@ import (
 	"github.com/smartlb/smartlb/internal/test/certtest"
 )
 
-const patience = time.Minute // of questions whose end does not depend on time
+const longest = time.Minute // of questions whose end does not depend on time
 
 // service is an authentication service, and a check that asks it.
 type service struct {
@@ -84,7 +84,7 @@ func TestTheServiceGetsFieldsAndNoBody(t *testing.T) {
 	for _, f := range [][2]string{{"AUTHORIZATION", "Bearer t"}, {"cookie", "a=1"}, {"Cookie", "b=2"}, {"X-Api-Key", "k"}, {"x-api-key", "l"}, {"X-Other", "o"}} {
 		s.check.Add(fields, []byte(f[0]), []byte(f[1]))
 	}
-	a, r := s.check.Ask(t.Context(), fields, patience)
+	a, r := s.check.Ask(t.Context(), fields, longest)
 	if r != Admitted || a.Status != 200 || !slices.Equal(a.Values, []string{"ann", "a,b,c", ""}) || a.Header != nil || a.Body != nil {
 		t.Fatalf("%+v %s", a, r)
 	}
@@ -105,11 +105,11 @@ func TestTheClientGetsListedFields(t *testing.T) {
 			delete(h, "X-Level")
 		}
 	}, func(s *Settings) { s.Give = []string{"set-cookie", "x-level", "Absent"} })
-	a, r := s.check.Ask(t.Context(), http.Header{}, patience)
+	a, r := s.check.Ask(t.Context(), http.Header{}, longest)
 	if r != Admitted || len(a.Header) != 2 || !slices.Equal(a.Header["Set-Cookie"], []string{"a=1", "b=2"}) || a.Header.Get("X-Level") != "3" {
 		t.Errorf("%+v %s", a, r)
 	}
-	if a, r := s.check.Ask(t.Context(), http.Header{"Cookie": {"none"}}, patience); r != Admitted || a.Header != nil {
+	if a, r := s.check.Ask(t.Context(), http.Header{"Cookie": {"none"}}, longest); r != Admitted || a.Header != nil {
 		t.Errorf("%+v %s", a, r)
 	}
 }
@@ -136,7 +136,7 @@ func TestAuthoritiesAreThoseOfTheFile(t *testing.T) {
 		return c
 	}
 	ask := func(c *Client) Result {
-		_, r := New(Settings{URL: service.URL, Timeout: patience, Client: c, Counts: new(Counts)}).Ask(t.Context(), http.Header{}, patience)
+		_, r := New(Settings{URL: service.URL, Timeout: longest, Client: c, Counts: new(Counts)}).Ask(t.Context(), http.Header{}, longest)
 		return r
 	}
 	right := trusting(ours.PEM())
@@ -208,7 +208,7 @@ func TestAnswersDecide(t *testing.T) {
 		"two lengths":               {hijack("HTTP/1.1 403 x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), Failed, 0},
 	} {
 		s := serve(t, row.answer, nil)
-		a, got := s.check.Ask(t.Context(), http.Header{}, patience)
+		a, got := s.check.Ask(t.Context(), http.Header{}, longest)
 		status := 0
 		if a != nil {
 			status = a.Status
@@ -246,7 +246,7 @@ func TestQuestionsHaveAnEnd(t *testing.T) {
 	}
 	s := serve(t, silent, nil)
 	s.Close()
-	if _, got := s.check.Ask(t.Context(), http.Header{}, patience); got != Failed {
+	if _, got := s.check.Ask(t.Context(), http.Header{}, longest); got != Failed {
 		t.Errorf("down: got %s", got)
 	}
 	s = serve(t, silent, nil)
@@ -255,7 +255,7 @@ func TestQuestionsHaveAnEnd(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, got := s.check.Ask(ctx, http.Header{}, patience); got != Left || s.check.Counts.Waiting() != 0 || s.log.String() != "" {
+	if _, got := s.check.Ask(ctx, http.Header{}, longest); got != Left || s.check.Counts.Waiting() != 0 || s.log.String() != "" {
 		t.Errorf("the client left: got %s, log %q", got, s.log)
 	}
 }
@@ -263,11 +263,11 @@ func TestQuestionsHaveAnEnd(t *testing.T) {
 func TestTheRequestsThatWaitAreBounded(t *testing.T) {
 	s := serve(t, func(http.ResponseWriter, *http.Request) {}, nil)
 	s.check.Counts.waiting.Store(maxWaiting)
-	if a, got := s.check.Ask(t.Context(), http.Header{}, patience); a != nil || got != Busy || s.check.Counts.Waiting() != maxWaiting {
+	if a, got := s.check.Ask(t.Context(), http.Header{}, longest); a != nil || got != Busy || s.check.Counts.Waiting() != maxWaiting {
 		t.Errorf("got %s, %d wait", got, s.check.Counts.Waiting())
 	}
 	s.check.Counts.waiting.Store(maxWaiting - 1)
-	if _, got := s.check.Ask(t.Context(), http.Header{}, patience); got != Admitted {
+	if _, got := s.check.Ask(t.Context(), http.Header{}, longest); got != Admitted {
 		t.Errorf("got %s", got)
 	}
 }
@@ -281,7 +281,7 @@ func TestConnectionsAreKeptAndLinesAreFew(t *testing.T) {
 	}, nil)
 	for range 10 {
 		for _, c := range []string{"a", "b", "c"} {
-			s.check.Ask(t.Context(), http.Header{"Cookie": {c}}, patience)
+			s.check.Ask(t.Context(), http.Header{"Cookie": {c}}, longest)
 		}
 	}
 	if n := s.conns.Load(); n != 1 {

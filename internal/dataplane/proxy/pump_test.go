@@ -9,15 +9,8 @@ import (
 // the pump ends well in the moment in which it is told to stop: the connection
 // is kept, and the next body must find it without the deadline of the stop.
 func TestAPumpThatEndsWellWhileItIsStoppedLeavesNoDeadline(t *testing.T) {
-	wired := func() *wire {
-		mine, _ := pair(t)
-		w, err := newWire(mine)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return w
-	}
-	client, instance := wired(), wired()
+	client, _ := wirePair(t)
+	instance, _ := wirePair(t)
 	c, e, u := &conn{wire: client, link: client}, &exchange{pumping: true}, &upstreamConn{wire: instance, link: instance}
 	e.pump.done = make(chan struct{})
 	go func() {

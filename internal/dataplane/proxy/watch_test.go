@@ -37,14 +37,21 @@ func pair(t *testing.T) (a, b *net.TCPConn) {
 	return nc.(*net.TCPConn), other.(*net.TCPConn)
 }
 
-// TestStaleDeadlineNeverHitsTheNextExchange: whoever was told by disarm that
-// nothing fired owns a socket without a deadline, however the sweeper races.
-func TestStaleDeadlineNeverHitsTheNextExchange(t *testing.T) {
+// wirePair connects a wire with a peer.
+func wirePair(t *testing.T) (w *wire, peer *net.TCPConn) {
+	t.Helper()
 	mine, peer := pair(t)
 	w, err := newWire(mine)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return w, peer
+}
+
+// TestStaleDeadlineNeverHitsTheNextExchange: whoever was told by disarm that
+// nothing fired owns a socket without a deadline, however the sweeper races.
+func TestStaleDeadlineNeverHitsTheNextExchange(t *testing.T) {
+	w, peer := wirePair(t)
 	c := &conn{wire: w, link: w}
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -68,7 +75,7 @@ func TestStaleDeadlineNeverHitsTheNextExchange(t *testing.T) {
 		}
 		if c.watch.disarm() != 0 {
 			hits++
-			_ = mine.SetDeadline(time.Time{})
+			_ = w.sock.SetDeadline(time.Time{})
 			continue
 		}
 		misses++
@@ -88,11 +95,7 @@ func TestStaleDeadlineNeverHitsTheNextExchange(t *testing.T) {
 
 // A deadline that passed before the next wait began is not moved: the party that was late is known.
 func TestAFiredWatchIsNotPushed(t *testing.T) {
-	mine, _ := pair(t)
-	w, err := newWire(mine)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w, _ := wirePair(t)
 	c := &conn{wire: w, link: w}
 	c.watch.arm(1, wakeClient)
 	if !c.watch.push(3) {
@@ -112,11 +115,7 @@ func TestAFiredWatchIsNotPushed(t *testing.T) {
 }
 
 func TestFiredWatchWakesAReader(t *testing.T) {
-	mine, _ := pair(t)
-	w, err := newWire(mine)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w, _ := wirePair(t)
 	c := &conn{wire: w, link: w}
 	c.watch.arm(1, wakeClient)
 	done := make(chan error, 1)
@@ -186,11 +185,7 @@ func TestIdlePool(t *testing.T) {
 	var tr upstream.Transport = pool
 	live.Transport.Store(&tr)
 	make1 := func() *upstreamConn {
-		mine, _ := pair(t)
-		w, err := newWire(mine)
-		if err != nil {
-			t.Fatal(err)
-		}
+		w, _ := wirePair(t)
 		return &upstreamConn{live: pool.live, link: w, wire: w, pool: pool, fresh: true}
 	}
 	a, b, c, d := make1(), make1(), make1(), make1()

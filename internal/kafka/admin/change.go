@@ -246,7 +246,7 @@ type Truncation struct {
 
 // TruncationOf sums the results of DeleteRecords.
 func TruncationOf(name string, before Position, all []Truncated, deleted bool) Truncation {
-	t := Truncation{Topic: name, Before: before.String(), Partitions: some(all), Deleted: deleted}
+	t := Truncation{Topic: name, Before: before.String(), Partitions: nonNil(all), Deleted: deleted}
 	for _, p := range all {
 		if p.Error == "" {
 			t.Records += p.Records

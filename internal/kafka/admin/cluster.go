@@ -105,7 +105,7 @@ func (c *Cluster) count(name string, p kadm.PartitionDetail, at map[int32]int) {
 		c.UnderReplicated++
 	}
 	if (offline || under) && len(c.Troubled) < maxTroubled {
-		c.Troubled = append(c.Troubled, Troubled{name, p.Partition, p.Leader, some(p.Replicas), some(p.ISR)})
+		c.Troubled = append(c.Troubled, Troubled{name, p.Partition, p.Leader, nonNil(p.Replicas), nonNil(p.ISR)})
 	}
 	if i, ok := at[p.Leader]; ok {
 		c.Brokers[i].Leaders++

@@ -54,9 +54,9 @@ func spans(ctx context.Context, client *kgo.Client, listed kadm.TopicDetails) (m
 
 // Partitions that were just created, or whose leader just moved, report their offsets shortly afterwards.
 const (
-	offsetTries    = 10
-	offsetPause    = 100 * time.Millisecond
-	leaderPatience = 5 * time.Second // for a leader that is down, until the cluster has noticed
+	offsetTries = 10
+	offsetPause = 100 * time.Millisecond
+	leaderWait  = 5 * time.Second // for a leader that is down, until the cluster has noticed
 )
 
 // offsetsAt requests the offset of a time (or atStart, atEnd) from the leader of each partition. It leaves out
@@ -79,7 +79,7 @@ func offsetsAt(ctx context.Context, client *kgo.Client, listed kadm.TopicDetails
 	)
 	for leader, parts := range ask {
 		all.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, leaderPatience)
+			ctx, cancel := context.WithTimeout(ctx, leaderWait)
 			defer cancel()
 			got, err := askLeader(ctx, client, leader, parts, at, committed)
 			mu.Lock()

@@ -35,8 +35,8 @@ const EmbeddedDir = "/mem/kfake"
 func LogSizes(ctx context.Context, a *kafka.Admin) (Sizes, error) {
 	out := Sizes{Topics: map[string]int64{}, Partitions: map[kafka.TopicPartition]int64{}, Dirs: map[int32][]LogDir{}}
 	all, err := kadm.NewClient(a.Client()).DescribeAllLogDirs(ctx, nil)
-	var some *kadm.ShardErrors
-	if err != nil && !(errors.As(err, &some) && !some.AllFailed) {
+	var partial *kadm.ShardErrors
+	if err != nil && !(errors.As(err, &partial) && !partial.AllFailed) {
 		return out, fmt.Errorf("ask for sizes: %w", err)
 	}
 	for broker, dirs := range all {

@@ -165,7 +165,7 @@ func DescribeTopics(ctx context.Context, a *kafka.Admin, catalog topic.Catalog, 
 				s = span{Start: -1, End: -1}
 			}
 			t.Partitions = append(t.Partitions, Partition{
-				Partition: p.Partition, Leader: p.Leader, Replicas: some(p.Replicas), InSync: some(p.ISR),
+				Partition: p.Partition, Leader: p.Leader, Replicas: nonNil(p.Replicas), InSync: nonNil(p.ISR),
 				Start: s.Start, End: s.End,
 			})
 		}
@@ -256,8 +256,8 @@ func topicValue(c kadm.Config) (value string, set bool, inherited string) {
 	return c.MaybeValue(), set, inherited
 }
 
-// some returns an empty slice for nil, so that JSON arrays are not null.
-func some[T any](s []T) []T {
+// nonNil returns an empty slice for nil, so that JSON arrays are not null.
+func nonNil[T any](s []T) []T {
 	if s == nil {
 		return []T{}
 	}

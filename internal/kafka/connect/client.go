@@ -121,7 +121,7 @@ func (c *Client) once(ctx context.Context, method, path string, query url.Values
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return c.reach(err)
+		return c.networkError(err)
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -144,8 +144,8 @@ func (c *Client) once(ctx context.Context, method, path string, query url.Values
 	return nil
 }
 
-// reach adds the worker's address to a network error.
-func (c *Client) reach(err error) error {
+// networkError adds the worker's address to a network error.
+func (c *Client) networkError(err error) error {
 	var outer *url.Error
 	if errors.As(err, &outer) {
 		err = outer.Err

@@ -44,7 +44,7 @@ func question(t *testing.T, address string) doctor.Question {
 	t.Helper()
 	cfg := kafka.Default()
 	cfg.Brokers, cfg.DialTimeout, cfg.RequestTimeout = []string{address}, 10*time.Second, 10*time.Second
-	return doctor.Question{Kafka: cfg, Origin: "--brokers", Catalog: catalog(t), Patience: 30 * time.Second}
+	return doctor.Question{Kafka: cfg, Origin: "--brokers", Catalog: catalog(t), Timeout: 30 * time.Second}
 }
 
 func examine(t *testing.T, q doctor.Question) doctor.Report {
@@ -343,7 +343,7 @@ func TestZooKeeperIsKnownByItsMode(t *testing.T) {
 		{"standalone", "Zookeeper version: 3.8.4\nLatency min/avg/max: 0/0.0/0\nMode: standalone\nNode count: 5\n", true, "zookeeper", doctor.OK, "mode standalone"},
 		{"without a majority", "This ZooKeeper instance is not currently serving requests\n", true, "zookeeper-down", doctor.Problem, "no majority"},
 		{"somebody else", "", true, "zookeeper-down", doctor.Problem, "not ZooKeeper"},
-		{"not needed", "", false, "zookeeper", doctor.Skipped, "need none"},
+		{"not needed", "", false, "zookeeper", doctor.Skipped, "need no ZooKeeper"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			q.ZooKeeper, q.StateDir = zooKeeper(t, row.answer), ""
@@ -485,7 +485,7 @@ func TestTheStateFolderIsLookedAt(t *testing.T) {
 }
 
 func TestAFullDiskAndAMissingJavaAreNamed(t *testing.T) {
-	f := doctor.Facts{Reach: &doctor.Failure{}, Disks: []doctor.Disk{{Path: "/state", Free: 1 << 30, Total: 100 << 30}}}
+	f := doctor.Facts{Unreachable: &doctor.Failure{}, Disks: []doctor.Disk{{Path: "/state", Free: 1 << 30, Total: 100 << 30}}}
 	want(t, doctor.Examine(f), "disk-full", doctor.Problem, "/state", "1 GiB")
 	f.Disks[0].Free = 10 << 30
 	if c, _ := find(doctor.Examine(f), "disk-low"); c.Status != doctor.Warning {

@@ -11,7 +11,7 @@ import (
 type Facts struct {
 	Now         time.Time     `json:"now"`
 	Target      Target        `json:"target"`
-	Reach       *Failure      `json:"reach,omitempty"` // why no broker can be used; nil: one can
+	Unreachable *Failure      `json:"unreachable,omitempty"` // why no broker can be used; nil: one can
 	Cluster     Cluster       `json:"cluster"`
 	Desired     []topic.Spec  `json:"-"` // the catalog
 	Topics      []Topic       `json:"topics"`

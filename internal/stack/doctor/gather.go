@@ -34,19 +34,19 @@ type Question struct {
 	KafkaBroker string                                            // the variable KAFKA_BROKER
 	Java        func(context.Context) (version string, err error) // nil: not checked
 	Now         func() time.Time                                  // default time.Now
-	Patience    time.Duration                                     // limit of the whole run, default 10 s; each part, such as a page or a broker, gets a third
+	Timeout     time.Duration                                     // limit of the whole run, default 10 s; each part, such as a page or a broker, gets a third
 }
 
 // Gather checks everything at once. It does not fail: a failed check is a fact too. It returns within
-// Question.Patience.
+// Question.Timeout.
 func Gather(ctx context.Context, q Question) Facts {
 	if q.Now == nil {
 		q.Now = time.Now
 	}
-	if q.Patience <= 0 {
-		q.Patience = 10 * time.Second
+	if q.Timeout <= 0 {
+		q.Timeout = 10 * time.Second
 	}
-	ctx, cancel := context.WithTimeout(ctx, q.Patience)
+	ctx, cancel := context.WithTimeout(ctx, q.Timeout)
 	defer cancel()
 	f := Facts{
 		Now: q.Now(), Desired: q.Catalog, KafkaBroker: q.KafkaBroker, Topics: []Topic{}, Denied: []string{}, Disks: []Disk{},
@@ -65,15 +65,15 @@ func Gather(ctx context.Context, q Question) Facts {
 	wg.Go(func() { f.kafka(ctx, q) })
 	if q.ZooKeeper != "" {
 		f.ZooKeeper = &ZooKeeper{Address: q.ZooKeeper, Needed: running("zookeeper")}
-		wg.Go(func() { f.ZooKeeper.look(ctx, q.Patience/3) })
+		wg.Go(func() { f.ZooKeeper.look(ctx, q.Timeout/3) })
 	}
 	if q.UI != "" {
 		f.UI = &Web{Address: q.UI, Needed: running(stack.UIName)}
-		wg.Go(func() { f.UI.look(ctx, q.Patience/3) })
+		wg.Go(func() { f.UI.look(ctx, q.Timeout/3) })
 	}
 	if q.Connect != "" {
 		f.Connect = &Connect{Address: q.Connect, Needed: running("connect"), Failed: []string{}, Waiting: map[string][]string{}}
-		wg.Go(func() { f.Connect.look(ctx, q.Patience/3) })
+		wg.Go(func() { f.Connect.look(ctx, q.Timeout/3) })
 	}
 	if q.Java != nil {
 		wg.Go(func() { f.Java = lookAtJava(ctx, q.Java) })
@@ -112,14 +112,14 @@ func (f *Facts) waiting() {
 // kafka collects facts about the cluster.
 func (f *Facts) kafka(ctx context.Context, q Question) {
 	f.Cluster.Controller, f.Cluster.Brokers = -1, []Broker{}
-	if err := kafka.Reach(ctx, q.Kafka); err != nil {
+	if err := kafka.CheckConnection(ctx, q.Kafka); err != nil {
 		cause, text := kafka.Explain(err, q.Kafka)
-		f.Reach = &Failure{string(cause), text, err.Error()}
+		f.Unreachable = &Failure{string(cause), text, err.Error()}
 		return
 	}
 	admin, err := kafka.NewAdminWithin(ctx, q.Kafka)
 	if err != nil {
-		f.Reach = &Failure{string(kafka.CauseUnknown), "", err.Error()}
+		f.Unreachable = &Failure{string(kafka.CauseUnknown), "", err.Error()}
 		return
 	}
 	defer admin.Close()
@@ -127,7 +127,7 @@ func (f *Facts) kafka(ctx context.Context, q Question) {
 	m, err := adm.Metadata(ctx)
 	if err != nil {
 		cause, text := kafka.Explain(err, q.Kafka)
-		f.Reach = &Failure{string(cause), text, err.Error()}
+		f.Unreachable = &Failure{string(cause), text, err.Error()}
 		return
 	}
 	f.Cluster.ID, f.Cluster.Controller = m.Cluster, m.Controller
@@ -149,14 +149,14 @@ func (f *Facts) brokers(ctx context.Context, q Question, listed kadm.BrokerDetai
 		wg.Go(func() {
 			out := Broker{ID: b.NodeID, Address: net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))}
 			defer func() { f.Cluster.Brokers[i] = out }()
-			resolve, cancel := context.WithTimeout(ctx, q.Patience/3)
+			resolve, cancel := context.WithTimeout(ctx, q.Timeout/3)
 			defer cancel()
 			if _, err := net.DefaultResolver.LookupHost(resolve, b.Host); err != nil {
 				out.Problem = err.Error()
 				return
 			}
 			out.Resolves = true
-			conn, err := (&net.Dialer{Timeout: q.Patience / 3}).DialContext(ctx, "tcp", out.Address)
+			conn, err := (&net.Dialer{Timeout: q.Timeout / 3}).DialContext(ctx, "tcp", out.Address)
 			if err != nil {
 				out.Problem = err.Error()
 				return
@@ -164,7 +164,7 @@ func (f *Facts) brokers(ctx context.Context, q Question, listed kadm.BrokerDetai
 			conn.Close()
 			out.Answers = true
 			cfg := q.Kafka
-			cfg.Brokers, cfg.DialTimeout, cfg.RequestTimeout = []string{out.Address}, q.Patience/3, q.Patience/3
+			cfg.Brokers, cfg.DialTimeout, cfg.RequestTimeout = []string{out.Address}, q.Timeout/3, q.Timeout/3
 			there, err := kafka.NewAdminWithin(ctx, cfg)
 			if err != nil {
 				out.Problem = err.Error()

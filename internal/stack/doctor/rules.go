@@ -67,7 +67,7 @@ const (
 // Examine applies all rules to facts.
 func Examine(f Facts) Report {
 	r := Report{Checks: []Check{}}
-	for _, rule := range []func(Facts) []Check{reach, controller, listeners, denied, topics, limits, replicas, clock, zookeeper, ui, connectWorker, disks, state, java} {
+	for _, rule := range []func(Facts) []Check{connection, controller, listeners, denied, topics, limits, replicas, clock, zookeeper, ui, connectWorker, disks, state, java} {
 		r.Checks = append(r.Checks, rule(f)...)
 	}
 	r.Healthy = !slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Status == Problem })
@@ -94,10 +94,10 @@ func one(id, group string, s Status, found, cause, fix string) []Check {
 	return []Check{{id, group, s, found, cause, fix}}
 }
 
-// reach checks whether a broker can be used.
-func reach(f Facts) []Check {
+// connection checks whether a broker can be used.
+func connection(f Facts) []Check {
 	where := fmt.Sprintf("%s (%s)", strings.Join(f.Target.Brokers, ","), f.Target.Origin)
-	if f.Reach == nil {
+	if f.Unreachable == nil {
 		return one("kafka", GroupKafka, OK, fmt.Sprintf("%s answers; cluster %s, brokers: %d", where, f.Cluster.ID, len(f.Cluster.Brokers)), "", "")
 	}
 	fix, ok := map[kafka.Cause]string{
@@ -117,15 +117,15 @@ func reach(f Facts) []Check {
 		kafka.CauseMissingFile:  "create the file, or set another path in the profile",
 		kafka.CauseDenied:       "grant what deployment/kafka/acls.yaml lists for this role",
 		kafka.CauseMissingTopic: "smartlb kafka apply",
-	}[kafka.Cause(f.Reach.Cause)]
+	}[kafka.Cause(f.Unreachable.Cause)]
 	if !ok {
 		fix = "smartlb kafka logs kafka may show the reason"
 	}
-	id, cause := "kafka-"+f.Reach.Cause, f.Reach.Text
+	id, cause := "kafka-"+f.Unreachable.Cause, f.Unreachable.Text
 	if cause == "" {
-		cause = f.Reach.Error
+		cause = f.Unreachable.Error
 	}
-	if f.Reach.Cause == string(kafka.CauseRefused) && f.Target.Origin == "KAFKA_BROKER" {
+	if f.Unreachable.Cause == string(kafka.CauseRefused) && f.Target.Origin == "KAFKA_BROKER" {
 		id, fix = "kafka-broker-variable-dead", "unset KAFKA_BROKER or set it to a running broker; smartlb kafka start starts a broker on this machine"
 		cause = fmt.Sprintf("the variable KAFKA_BROKER is %s, where no process listens", f.KafkaBroker)
 	}
@@ -134,7 +134,7 @@ func reach(f Facts) []Check {
 
 // controller checks that the cluster has a controller.
 func controller(f Facts) []Check {
-	if f.Reach != nil || f.Cluster.Controller >= 0 {
+	if f.Unreachable != nil || f.Cluster.Controller >= 0 {
 		return nil
 	}
 	return one("controller-missing", GroupKafka, Problem, "the cluster has no controller", "the controllers (or ZooKeeper) have no majority: topics cannot be created and leaders cannot be elected",
@@ -144,7 +144,7 @@ func controller(f Facts) []Check {
 // listeners checks that every broker answers at its advertised address. A common mistake with Kafka: the first address
 // works, the advertised address does not.
 func listeners(f Facts) []Check {
-	if f.Reach != nil {
+	if f.Unreachable != nil {
 		return nil
 	}
 	var bad []Check
@@ -183,7 +183,7 @@ func denied(f Facts) []Check {
 
 // topics checks that the topics of the catalog exist and match it.
 func topics(f Facts) []Check {
-	if f.Reach != nil || len(f.Desired) == 0 {
+	if f.Unreachable != nil || len(f.Desired) == 0 {
 		return nil
 	}
 	have := map[string]topic.Actual{}
@@ -252,7 +252,7 @@ func limits(f Facts) []Check {
 
 // replicas checks that every partition has a leader and its followers.
 func replicas(f Facts) []Check {
-	if f.Reach != nil {
+	if f.Unreachable != nil {
 		return nil
 	}
 	var leaderless, under []string
@@ -328,7 +328,7 @@ func zookeeper(f Facts) []Check {
 			"set ZOOKEEPER_HOST to an address such as localhost:2181, or unset it")
 	}
 	if !z.Needed {
-		return one("zookeeper", GroupZooKeeper, Skipped, fmt.Sprintf("%s: %s; the embedded broker and KRaft need none", z.Address, z.Problem), "", "")
+		return one("zookeeper", GroupZooKeeper, Skipped, fmt.Sprintf("%s: %s; the embedded broker and KRaft need no ZooKeeper", z.Address, z.Problem), "", "")
 	}
 	return one("zookeeper-down", GroupZooKeeper, Problem, fmt.Sprintf("%s: %s", z.Address, z.Problem), "without ZooKeeper, Kafka serves for a while but cannot change topics or leaders",
 		"smartlb kafka start; smartlb kafka logs zookeeper says why it is down. ZOOKEEPER_HOST sets its address")
@@ -434,10 +434,10 @@ func disks(f Facts) []Check {
 		c := Check{"disk", GroupDisk, OK, found, "", ""}
 		switch {
 		case d.Free < diskReserve || share < diskProblem:
-			c = Check{"disk-full", GroupDisk, Problem, found, "the disk of the local stack is nearly full: brokers stop taking records, or die",
-				"free some, move the state folder (SMARTLB_STATE_DIR), or keep records for a shorter time"}
+			c = Check{"disk-full", GroupDisk, Problem, found, "the disk of the local stack is nearly full: brokers refuse records, or end",
+				"free disk space, move the state folder (SMARTLB_STATE_DIR), or keep records for a shorter time"}
 		case share < diskWarning:
-			c = Check{"disk-low", GroupDisk, Warning, found, "the disk of the local stack fills up", "free some, or keep records for a shorter time"}
+			c = Check{"disk-low", GroupDisk, Warning, found, "the disk of the local stack fills up", "free disk space, or keep records for a shorter time"}
 		}
 		all = append(all, c)
 	}

@@ -89,7 +89,7 @@ func down(v *view, name string) rule.Judgement {
 		j.Verdict = rule.Bad
 		j.Value = event.Some(float64(v.checks.unhealthy))
 		j.Summary = name + " is down"
-		j.Description = fmt.Sprintf("%d of %d who check its health say UNHEALTHY.", v.checks.unhealthy, v.checks.senders)
+		j.Description = fmt.Sprintf("%d of %d reporters of its health say UNHEALTHY.", v.checks.unhealthy, v.checks.senders)
 	case v.checks.known:
 		j.Verdict = rule.Good
 	}

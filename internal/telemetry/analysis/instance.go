@@ -119,11 +119,11 @@ func (i *instance) recent(now time.Time, span time.Duration) window.Fold {
 	for _, reporter := range slices.Sorted(maps.Keys(i.series)) {
 		s := i.series[reporter]
 		newest, _ := s.Newest()
-		reach := span
+		covered := span
 		if gap, ok := s.Longest(); ok {
-			reach = max(reach, min(gap, window.MaxGap)*3/2)
+			covered = max(covered, min(gap, window.MaxGap)*3/2)
 		}
-		from, to := now.Add(-reach-max(s.heard.Sub(newest.At), 0)), now.Add(maxFuture)
+		from, to := now.Add(-covered-max(s.heard.Sub(newest.At), 0)), now.Add(maxFuture)
 		if isProxy(reporter) {
 			proxies.Add(&s.Series, from, to)
 		} else {

@@ -44,8 +44,8 @@ func (t *Task) full(id string, s *service) bool {
 	return have >= maxUnconfiguredService || t.unconfigured >= maxUnconfigured
 }
 
-// strange counts instances of a service that the configuration neither names nor finds.
-func (t *Task) strange(s *service, n int) {
+// countUnconfigured counts instances of a service that the configuration neither names nor finds.
+func (t *Task) countUnconfigured(s *service, n int) {
 	s.unconfigured += n
 	if t.configured.Found[s.id] == 0 {
 		t.unconfigured += n
@@ -66,7 +66,7 @@ func (t *Task) SetConfigured(k Instances) {
 		s.unconfigured = 0
 		for _, i := range s.instances {
 			if i.unconfigured = !k.Has(s.id, i.id); i.unconfigured {
-				t.strange(s, 1)
+				t.countUnconfigured(s, 1)
 			}
 		}
 	}
@@ -93,7 +93,7 @@ func (t *Task) instance(serviceID, instanceID string, now time.Time) *instance {
 		i = newInstance(s, instanceID)
 		s.instances[instanceID] = i
 		if i.unconfigured = unconfigured; unconfigured {
-			t.strange(s, 1)
+			t.countUnconfigured(s, 1)
 		}
 	}
 	if now.After(i.touched) {
@@ -106,7 +106,7 @@ func (t *Task) instance(serviceID, instanceID string, now time.Time) *instance {
 func (t *Task) drop(s *service, i *instance) {
 	delete(s.instances, i.id)
 	if i.unconfigured {
-		t.strange(s, -1)
+		t.countUnconfigured(s, -1)
 	}
 }
 

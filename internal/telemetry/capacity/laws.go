@@ -15,7 +15,7 @@ const (
 	slowKnee  = 1.5  // times its base latency from which the latency shows the limit
 	slowSure  = 2.5  // and from which it shows it well
 	kneeFrom  = 0.5  // share of the highest rate from which on latencies count for the limit
-	kneeReach = 1.5  // times the highest rate up to which the limit may lie
+	kneeMost  = 1.5  // times the highest rate up to which the limit may lie
 	maxNoise  = 0.3  // relative error of the slope from which latencies do not show a line
 )
 
@@ -149,7 +149,7 @@ func (e *Estimator) knee() (knee, bool) {
 		slope := dxy / dx
 		noise := math.Sqrt(max(dy-slope*dxy, 0)/float64(points-2)/dx*(w/float64(points))) / -slope
 		if noise < maxNoise {
-			k.capacity = min(max(sx/w-sy/w/slope, k.at), kneeReach*k.at)
+			k.capacity = min(max(sx/w-sy/w/slope, k.at), kneeMost*k.at)
 			return k, true
 		}
 	}

@@ -88,8 +88,8 @@ func (f *Feed) Take(now time.Time) (Message, bool) {
 			e.alert.Status == event.AlertFiring && now.Sub(e.alert.UpdatedAt) >= staleTime:
 			delete(f.entries, fingerprint)
 		case e.silenced(now):
-			e.told = "" // after the silence it is sent at once
-		case f.all || e.told != e.alert.Status || e.toldID != e.alert.AlertID:
+			e.acked = "" // after the silence it is sent at once
+		case f.all || e.acked != e.alert.Status || e.ackedID != e.alert.AlertID:
 			out.Alerts = append(out.Alerts, e.alert)
 			out.taken = append(out.taken, taken{e.alert.Fingerprint, e.alert.AlertID, e.alert.Status})
 		}
@@ -110,7 +110,7 @@ func (f *Feed) Settle(m Message, now time.Time, delivered bool, retryAt time.Tim
 	}
 	for _, t := range m.taken {
 		if e := f.entries[t.fingerprint]; e != nil {
-			e.told, e.toldID = t.status, t.alertID
+			e.acked, e.ackedID = t.status, t.alertID
 		}
 	}
 }

@@ -39,8 +39,8 @@ type entry struct {
 	alert   event.Alert
 	changed time.Time // when its status changed, by this node's clock
 	since   time.Time // date of the first change that the receiver did not acknowledge; zero: it knows the state
-	told    string    // status that the receiver acknowledged; empty: none
-	toldID  string    // alertId of it
+	acked   string    // status that the receiver acknowledged; empty: none
+	ackedID string    // alertId of it
 	tried   bool      // the receiver may know that it fires, without an acknowledgement
 	muted   time.Time // end of its silence; zero: not silenced
 	group   *group
@@ -87,7 +87,7 @@ func (m *Groups) Apply(a event.Alert, now time.Time) {
 	}
 	m.update(e, a, now)
 	if a.Status == event.AlertResolved && !m.needs(e) {
-		if e.tried && e.told != event.AlertFiring && !e.group.inFlight {
+		if e.tried && e.acked != event.AlertFiring && !e.group.inFlight {
 			m.missed++
 		}
 		m.remove(e)
@@ -140,9 +140,9 @@ func (m *Groups) remove(e *entry) {
 // needs reports whether the receiver does not know the state of an alert.
 func (m *Groups) needs(e *entry) bool {
 	if e.alert.Status == event.AlertFiring {
-		return e.told != event.AlertFiring || e.toldID != e.alert.AlertID
+		return e.acked != event.AlertFiring || e.ackedID != e.alert.AlertID
 	}
-	return m.c.Resolved && (e.told == event.AlertFiring || e.tried)
+	return m.c.Resolved && (e.acked == event.AlertFiring || e.tried)
 }
 
 // due returns when a change is due, without regard to failures and silences.
@@ -243,7 +243,7 @@ func (m *Groups) Settle(msg Message, now time.Time, delivered bool, retryAt time
 		if e == nil {
 			continue // it ended in the meantime, and the receiver does not want to know
 		}
-		e.told, e.toldID, e.tried = t.status, t.alertID, false
+		e.acked, e.ackedID, e.tried = t.status, t.alertID, false
 		if m.needs(e) {
 			continue
 		}
@@ -305,7 +305,7 @@ func (m *Groups) Recall(a event.Alert, mark Mark, now time.Time) {
 		// A message about another alert of the group may have mentioned it, before it was due itself.
 		e.tried = e.tried || !m.mutes.throughout(a, Began(a), mark.At)
 	default:
-		e.told, e.toldID, e.tried, e.since = event.AlertFiring, a.AlertID, false, time.Time{}
+		e.acked, e.ackedID, e.tried, e.since = event.AlertFiring, a.AlertID, false, time.Time{}
 		e.group.last = later(e.group.last, phase(Began(a).Add(m.c.Wait), m.c.Repeat, mark.At))
 	}
 }

@@ -65,7 +65,7 @@ func TestAMail(t *testing.T) {
 	want := `Firing:
 
 shop/i1 is down
-  3 of 3 who check its health say UNHEALTHY.
+  3 of 3 reporters of its health say UNHEALTHY.
   alert:    instance-down (critical), fires since ` + fired + `
   labels:   instance=i1 service=shop
   runbook:  https://docs.example.com/alerts.md#instance-down
@@ -74,7 +74,7 @@ shop/i1 is down
 Resolved:
 
 shop/i2 is down
-  3 of 3 who check its health say UNHEALTHY.
+  3 of 3 reporters of its health say UNHEALTHY.
   alert:    instance-down (critical), fired from ` + fired + ` until ` + readable.Time(begin.Add(time.Minute)) + `
   labels:   instance=i2 service=shop
   runbook:  https://docs.example.com/alerts.md#instance-down

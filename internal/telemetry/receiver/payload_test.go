@@ -46,7 +46,7 @@ func TestTheWebhookIsThatOfAlertmanager(t *testing.T) {
     "severity": "critical"
   },
   "commonAnnotations": {
-    "description": "3 of 3 who check its health say UNHEALTHY.",
+    "description": "3 of 3 reporters of its health say UNHEALTHY.",
     "runbook_url": "https://docs.example.com/alerts.md#instance-down"
   },
   "externalURL": "https://console.example.com/",
@@ -60,7 +60,7 @@ func TestTheWebhookIsThatOfAlertmanager(t *testing.T) {
         "severity": "critical"
       },
       "annotations": {
-        "description": "3 of 3 who check its health say UNHEALTHY.",
+        "description": "3 of 3 reporters of its health say UNHEALTHY.",
         "runbook_url": "https://docs.example.com/alerts.md#instance-down",
         "summary": "shop/i1 is down"
       },
@@ -78,7 +78,7 @@ func TestTheWebhookIsThatOfAlertmanager(t *testing.T) {
         "severity": "critical"
       },
       "annotations": {
-        "description": "3 of 3 who check its health say UNHEALTHY.",
+        "description": "3 of 3 reporters of its health say UNHEALTHY.",
         "runbook_url": "https://docs.example.com/alerts.md#instance-down",
         "summary": "shop/i2 is down"
       },
@@ -144,7 +144,7 @@ func TestTheSlackMessage(t *testing.T) {
 		Color: "danger", Title: "[FIRING:1, RESOLVED:1] instance-down service=shop", Fallback: "[FIRING:1, RESOLVED:1] instance-down service=shop",
 		TitleLink: "https://console.example.com/alerts", Markdown: []string{"text"},
 		Text: ":red_circle: *shop/i1 is down* (critical, fires since " + fired + ")\n" +
-			"3 of 3 who check its health say UNHEALTHY.\n" +
+			"3 of 3 reporters of its health say UNHEALTHY.\n" +
 			"<https://docs.example.com/alerts.md#instance-down|runbook>\n" +
 			":white_check_mark: *shop/i2 is down* (critical, fired from " + fired + " until " + readable.Time(begin.Add(time.Minute)) + ")",
 	}

@@ -32,7 +32,7 @@ func alertOf(instance string) event.Alert {
 	return event.Alert{
 		Fingerprint: "00112233445566" + instance, AlertID: instance, RuleID: "instance-down", Status: event.AlertFiring, Severity: event.SeverityCritical,
 		Labels:      map[string]string{"service": "shop", "instance": instance},
-		Annotations: event.Annotations{Summary: "shop/" + instance + " is down", Description: "3 of 3 who check its health say UNHEALTHY."},
+		Annotations: event.Annotations{Summary: "shop/" + instance + " is down", Description: "3 of 3 reporters of its health say UNHEALTHY."},
 		StartsAt:    begin, FiredAt: begin.Add(3 * time.Second), UpdatedAt: begin.Add(3 * time.Second), Seq: 1,
 	}
 }

@@ -145,20 +145,13 @@ func TestBadCollectorsOfGRPCAreCounted(t *testing.T) {
 			}
 			var log bytes.Buffer
 			e, stop := start(t, Config{Endpoint: "http://" + serveGRPC(t, c), GRPC: true, Timeout: timeout, Log: slog.New(slog.NewTextHandler(&log, nil))})
-			e.Record(anExchange())
-			eventually(t, "the batch is counted as lost", func() bool { return e.Stats().Undelivered == 3 })
-			c.mu.Lock()
-			c.answer = nil
-			c.mu.Unlock()
-			for c.len() == 0 { // a short timeout may end a good batch too
-				before := e.Stats().Undelivered
-				e.Record(anExchange())
-				eventually(t, "the next batch ends", func() bool { return c.len() > 0 || e.Stats().Undelivered > before })
-			}
+			losesOneBatchAndRecovers(t, e, c.len, func() {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				c.answer = nil
+			})
 			stop()
-			if text := log.String(); !strings.Contains(text, "did not accept spans") || len(text) > 4000 || strings.Contains(text, "\x1b") {
-				t.Errorf("log %q", text)
-			}
+			namesTheLoss(t, log.String())
 		})
 	}
 }

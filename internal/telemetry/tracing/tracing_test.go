@@ -301,21 +301,36 @@ func TestBadCollectorsAreCounted(t *testing.T) {
 				timeout = 200 * time.Millisecond
 			}
 			e, stop := start(t, Config{Endpoint: server.URL + "/v1/traces", Timeout: timeout, Log: slog.New(slog.NewTextHandler(&log, nil))})
-			e.Record(anExchange())
-			eventually(t, "the batch is counted as lost", func() bool { return e.Stats().Undelivered == 3 })
-			c.mu.Lock()
-			bad = false
-			c.mu.Unlock()
-			for accepted := false; !accepted; accepted = c.len() > 0 { // a short timeout may end a good batch too
-				before := e.Stats().Undelivered
-				e.Record(anExchange())
-				eventually(t, "the next batch ends", func() bool { return c.len() > 0 || e.Stats().Undelivered > before })
-			}
+			losesOneBatchAndRecovers(t, e, c.len, func() {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				bad = false
+			})
 			stop()
-			if text := log.String(); !strings.Contains(text, "did not accept spans") || len(text) > 4000 || strings.Contains(text, "\x1b") {
-				t.Errorf("log %q", text)
-			}
+			namesTheLoss(t, log.String())
 		})
+	}
+}
+
+// losesOneBatchAndRecovers records an exchange that a bad collector does not accept, repairs the collector, and records
+// until spans have arrived.
+func losesOneBatchAndRecovers(t *testing.T, e *Exporter, arrived func() int, repair func()) {
+	t.Helper()
+	e.Record(anExchange())
+	eventually(t, "the batch is counted as lost", func() bool { return e.Stats().Undelivered == 3 })
+	repair()
+	for arrived() == 0 { // a short timeout may end a good batch too
+		before := e.Stats().Undelivered
+		e.Record(anExchange())
+		eventually(t, "the next batch ends", func() bool { return arrived() > 0 || e.Stats().Undelivered > before })
+	}
+}
+
+// namesTheLoss checks the log after a batch was lost: it is short, and nothing of the answer controls a terminal.
+func namesTheLoss(t *testing.T, log string) {
+	t.Helper()
+	if !strings.Contains(log, "did not accept spans") || len(log) > 4000 || strings.Contains(log, "\x1b") {
+		t.Errorf("log %q", log)
 	}
 }
 

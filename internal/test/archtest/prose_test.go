@@ -99,3 +99,71 @@ func literals(path string) ([]string, error) {
 	})
 	return lines, nil
 }
+
+// TestNamesAreOfTheGlossary refuses declared names with a word that the glossary excludes from code.
+func TestNamesAreOfTheGlossary(t *testing.T) {
+	root := "../../.."
+	glossary, err := os.ReadFile(filepath.Join(root, "docs/glossary.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(glossary), "\nNames in code:")
+	_, list, _ = strings.Cut(list, "Do not use")
+	excluded := map[string]bool{}
+	for _, m := range regexp.MustCompile("`([a-z]+)`").FindAllStringSubmatch(list, -1) {
+		excluded[m[1]] = true
+	}
+	if len(excluded) < 5 {
+		t.Fatalf("the glossary excludes only %v", excluded)
+	}
+	words := regexp.MustCompile(`[A-Z]?[a-z]+`)
+	for _, dir := range []string{"bench", "clients", "cmd", "internal", "report", "test"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			set := token.NewFileSet()
+			file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				return err
+			}
+			for _, name := range declared(file) {
+				for _, w := range words.FindAllString(name.Name, -1) {
+					if excluded[strings.ToLower(w)] && file.Name.Name+"."+name.Name != "event.Some" {
+						t.Errorf("%s: the name %s: docs/glossary.md excludes %q", set.Position(name.Pos()), name.Name, strings.ToLower(w))
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// declared returns the names that a file declares: of types, functions, fields, parameters, constants and variables.
+func declared(file *ast.File) (names []*ast.Ident) {
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			names = append(names, n.Name)
+		case *ast.TypeSpec:
+			names = append(names, n.Name)
+		case *ast.ValueSpec:
+			names = append(names, n.Names...)
+		case *ast.Field:
+			names = append(names, n.Names...)
+		case *ast.AssignStmt:
+			if n.Tok == token.DEFINE {
+				for _, left := range n.Lhs {
+					if id, ok := left.(*ast.Ident); ok {
+						names = append(names, id)
+					}
+				}
+			}
+		}
+		return true
+	})
+	return names
+}

@@ -36,7 +36,7 @@ export function AlertsView() {
   const holding = (silences.data ?? []).filter((s) => Date.parse(s.endsAt) > silences.dataUpdatedAt);
   const silence = setSilencing;
   return (
-    <main id="main" className={`page alerts-page ${(alerts.isError || kafka.away) && alerts.data ? "stale" : ""}`} aria-busy={alerts.isPending}>
+    <main id="main" className={`page alerts-page ${(alerts.isError || kafka.down) && alerts.data ? "stale" : ""}`} aria-busy={alerts.isPending}>
       <div className="toolbar">
         <h1>Alerts</h1>
         <span className={firing.length > 0 ? "bad-text" : "muted"}>{alerts.data ? `${count(firing.length)}${words.length > 0 ? ` of ${count(firingInAll)}` : ""} firing` : ""}</span>
@@ -45,7 +45,7 @@ export function AlertsView() {
           <input type="search" placeholder="Filter  /" value={filter} onChange={(e) => setFilter(e.target.value)} />
         </label>
       </div>
-      {alerts.isError ? <StaleNote of={alerts} what="the console" /> : kafka.away && <StaleNote of={kafka.of} what="Kafka" />}
+      {alerts.isError ? <StaleNote of={alerts} what="the console" /> : kafka.down && <StaleNote of={kafka.of} what="Kafka" />}
       {alerts.isPending && <Waiting what="the alerts" />}
       {alerts.data && (
         <>

@@ -21,7 +21,7 @@ export function SilenceDialog({ alert, onClose }: { alert: Alert; onClose: () =>
   const what = scope === "rule" ? { ruleId: alert.ruleId } : scope === "service" && service ? { labels: { service } } : { ruleId: alert.ruleId, labels: alert.labels ?? {} };
   return (
     <Confirm title={`Silence ${alert.annotations?.summary || alert.ruleId}?`} verb="Silence" onClose={onClose} run={() => post<Silence>("/silences", { ...what, durationMs: duration, reason })}>
-      <p>The silence holds on every node. The alert stays visible as silenced and is not counted in the menu.</p>
+      <p>The silence applies to every node. The alert stays visible as silenced and is not counted in the menu.</p>
       <p>
         <label htmlFor={`${id}-what`}>What</label>
         <select id={`${id}-what`} value={scope} onChange={(e) => setScope(e.target.value)}>

@@ -2305,9 +2305,9 @@ export interface components {
             /** @description Offline and under-replicated partitions, the first 1000 by topic */
             troubled: components["schemas"]["Troubled"][];
             /** @description null: no such service of this cluster is known */
-            zookeeper: components["schemas"]["Beside"] | null;
+            zookeeper: components["schemas"]["OtherService"] | null;
             /** @description null: no such service of this cluster is known */
-            connect: components["schemas"]["Beside"] | null;
+            connect: components["schemas"]["OtherService"] | null;
         };
         Broker: {
             id: number;
@@ -2353,7 +2353,7 @@ export interface components {
             isr: number[];
         };
         /** @description A service that belongs to the cluster and is not a broker */
-        Beside: {
+        OtherService: {
             address: string;
             version?: string;
             /** @description Mode of ZooKeeper */

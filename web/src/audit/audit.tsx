@@ -46,7 +46,7 @@ export function AuditView() {
   const narrowed = query.q !== "" || !!query.span;
   const opened = records.find((r) => String(r.offset) === open);
   return (
-    <main id="main" className={`page audit ${(list.isError || kafka.away) && list.data ? "stale" : ""}`} aria-busy={list.isPending}>
+    <main id="main" className={`page audit ${(list.isError || kafka.down) && list.data ? "stale" : ""}`} aria-busy={list.isPending}>
       <div className="toolbar">
         <h1>Audit</h1>
         <span className="muted num">{list.data ? count(records.length) : ""}</span>
@@ -79,7 +79,7 @@ export function AuditView() {
           </select>
         </label>
       </div>
-      {list.isError ? <StaleNote of={list} what="the console" /> : kafka.away && <StaleNote of={kafka.of} what="Kafka" />}
+      {list.isError ? <StaleNote of={list} what="the console" /> : kafka.down && <StaleNote of={kafka.of} what="Kafka" />}
       {list.isPending && <Waiting what="audit-logs" />}
       {list.data &&
         (records.length > 0 ? (

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
-import { type Beside, type Broker, type BrokerHistory, type Cluster, get } from "../api/client";
+import { type OtherService, type Broker, type BrokerHistory, type Cluster, get } from "../api/client";
 import { whole } from "../ui/series";
 import { Chart } from "../ui/chart";
 import { bytes, count, duration } from "../ui/format";
@@ -189,7 +189,7 @@ function Troubled({ c }: { c: Cluster }) {
           ))}
         </tbody>
       </Sheet>
-      {c.troubled.length >= 1000 && <p className="muted">The first thousand.</p>}
+      {c.troubled.length >= 1000 && <p className="muted">Only the first 1,000 are shown.</p>}
     </section>
   );
 }
@@ -207,7 +207,7 @@ function Besides({ c }: { c: Cluster }) {
   );
 }
 
-function One({ name, of, none }: { name: string; of: Beside | null; none: string }) {
+function One({ name, of, none }: { name: string; of: OtherService | null; none: string }) {
   return (
     <div>
       <dt>{name}</dt>

@@ -83,7 +83,7 @@ export function OneRequest({ request }: { request: string }) {
       {found?.done && attempts.length === 0 && (
         <Empty title="This request was not recorded">
           <p>
-            The search read {count(found.scanned)} decisions since <Time at={found.from} />. smartlb records a sample of all requests, and every request that failed, was retried, or met an ejection or
+            The search read {count(found.scanned)} decisions since <Time at={found.from} />. smartlb records a sample of all requests, and every request that failed, was retried, or was sent during an ejection or a
             panic. A request that is not here was not in the sample and did not fail, or it is older.
           </p>
           <p>

@@ -91,7 +91,7 @@ export function Stream() {
       ) : (
         <Empty title={narrowed ? "No recorded decision matches" : "No decision is recorded yet"}>
           <p>
-            smartlb records a sample of all requests (<code>telemetry.decisionSample</code>), and every request that failed, was retried, or met an ejection or panic.{" "}
+            smartlb records a sample of all requests (<code>telemetry.decisionSample</code>), and every request that failed, was retried, or was sent during an ejection or a panic.{" "}
             {narrowed ? (
               <button type="button" onClick={() => setParams(Object.fromEntries(filters.map((x) => [x, undefined])))}>
                 Show all

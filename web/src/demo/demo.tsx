@@ -120,13 +120,13 @@ function Controls({ d }: { d: DemoState }) {
             </button>
           ))}
         </div>
-        <p className="muted">With ×10 and a slow instance the others fill up: its share grows again, because waiting elsewhere costs more.</p>
+        <p className="muted">With ×10 and a slow instance, the other instances have many requests in flight. The share of the slow instance grows again, because a wait at the others costs more.</p>
       </section>
       <section className="card" aria-labelledby="policies">
         <h2 id="policies">Policies</h2>
         <p className="muted">
-          Each change is a revision of the <Link href="/configuration/history">configuration</Link>. Break an instance with “fast errors”, then pick least_request: the broken one is always free, so it gets nearly everything
-          until it is ejected, again and again. With adaptive it gets almost nothing.
+          Each change is a revision of the <Link href="/configuration/history">configuration</Link>. Break an instance with “fast errors”, then pick least_request: the broken instance is always idle, so it gets nearly all requests
+          until it is ejected, again and again. With adaptive it gets almost none.
         </p>
         <ul className="nodes">
           {d.services.map((s) => (
@@ -153,13 +153,13 @@ function Controls({ d }: { d: DemoState }) {
             Break user-service-3 with fast errors and open <Link href={paths.instance("user-service", "user-service-3")}>its panel</Link>: the cost bars turn red within a second, and the share falls.
           </li>
           <li>
-            Look at <Link href="/decisions?outcome=failed">the decisions that failed</Link>, and open one: who was compared, and what each would have cost.
+            Look at <Link href="/decisions?outcome=failed">the decisions that failed</Link>, and open one: which instances were compared, and what each would have cost.
           </li>
           <li>
             Wait half a minute: <Link href="/alerts">an alert</Link> goes from pending to firing. Silence it. Heal the instance, and it is resolved.
           </li>
           <li>
-            Drain an instance in its panel, find it among the overrides of the <Link href="/configuration">configuration</Link>, and all of it in the <Link href="/audit">audit log</Link>.
+            Drain an instance in its panel, find it among the overrides of the <Link href="/configuration">configuration</Link>, and each of these changes in the <Link href="/audit">audit log</Link>.
           </li>
         </ol>
       </section>

@@ -115,8 +115,8 @@ export function GroupView({ name }: { name: string }) {
       )}
       {g && asked !== null && typeof asked === "object" && (
         <Confirm
-          title={`Forget ${asked.forget}`}
-          verb="Forget"
+          title={`Delete the offsets of ${asked.forget}`}
+          verb="Delete offsets"
           name={asked.forget}
           run={async () => {
             await remove<DeletedOffsets>(address("/groups/:group/topics/:topic", { group: name, topic: asked.forget }));
@@ -174,7 +174,7 @@ function TopicPart({ g, topic, forbidden, onForget }: { g: GroupDetail; topic: s
         </h2>
         <span className="muted">lag {count(total?.lag ?? 0)}</span>
         <button type="button" className="quiet" disabled={forbidden !== ""} title={forbidden} onClick={onForget}>
-          Forget …
+          Delete offsets …
         </button>
       </div>
       <Sheet by={id} heads={[num("Partition"), num("Committed"), num("End"), num("Lag"), "Member"]}>

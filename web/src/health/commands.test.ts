@@ -17,7 +17,7 @@ it.each([
   ["[smartlb kafka connect describe NAME] shows the error, [smartlb kafka connect restart NAME --failed] starts it again"],
   ["[smartlb kafka configs set connect-configs cleanup.policy=compact]"],
   ["[smartlb kafka plan] shows the change; more partitions move keys"],
-  ["free some, or keep records for a shorter time"],
+  ["free disk space, or keep records for a shorter time"],
 ])("%s", (marked) => {
   const got = pieces(marked.replace(/[[\]]/g, ""));
   expect(got.map((p) => (p.command ? `[${p.text}]` : p.text)).join("")).toBe(marked);

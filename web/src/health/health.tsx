@@ -28,18 +28,18 @@ export function HealthView() {
   };
   const h = health.data;
   // A complete check takes a while and is rare. Whether Kafka answers is known at once; a change of that starts a check.
-  const { away, of: kafka } = useKafka();
-  const was = useRef(away);
+  const { down, of: kafka } = useKafka();
+  const was = useRef(down);
   const [since, setSince] = useState(0); // when Kafka stopped answering, ms since 1970
   const changed = useEffectEvent(() => {
-    setSince(away ? Date.now() : 0);
+    setSince(down ? Date.now() : 0);
     again();
   });
   useEffect(() => {
-    if (was.current === away) return;
-    was.current = away;
+    if (was.current === down) return;
+    was.current = down;
     changed();
-  }, [away]);
+  }, [down]);
   const overtaken = h !== undefined && (health.isError || health.dataUpdatedAt < since);
   return (
     <main id="main" className="page health" aria-busy={health.isPending}>

@@ -122,7 +122,7 @@ export function TopicList() {
             </p>
           ) : (
             <p>
-              The catalog's topics are created as soon as Kafka answers. By hand: <code>smartlb kafka apply</code>
+              The catalog's topics are created as soon as Kafka answers. To create them in a terminal: <code>smartlb kafka apply</code>
             </p>
           )}
         </Empty>

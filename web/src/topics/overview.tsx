@@ -31,7 +31,7 @@ function Drift({ topic }: { topic: TopicDetail }) {
   return (
     <section className="notice warn" aria-label="Differs from the catalog">
       <p>
-        <WarnIcon /> It differs from the catalog; <Link href={paths.plan}>the plan</Link> makes it as it should be:
+        <WarnIcon /> It differs from the catalog. <Link href={paths.plan}>The plan</Link> would change:
       </p>
       <ul>
         {topic.drift.map((s) => (

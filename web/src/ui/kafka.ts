@@ -7,5 +7,5 @@ import { type Cluster, get, hasCode } from "../api/client";
  */
 export function useKafka() {
   const of = useQuery({ queryKey: ["cluster"], queryFn: ({ signal }) => get<Cluster>("/cluster", signal), refetchInterval: 5_000 });
-  return { away: hasCode(of.error, "unavailable", "busy", "timeout"), of };
+  return { down: hasCode(of.error, "unavailable", "busy", "timeout"), of };
 }

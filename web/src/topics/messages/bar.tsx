@@ -299,7 +299,7 @@ function CelHelp({ fields, onClose, onUse }: { fields: Props["fields"]; onClose:
     <Dialog title="Expressions" onClose={onClose} wide>
       <p>
         Expressions are CEL. They see <code>value</code> (parsed where it is JSON, else its text), <code>key</code>, <code>headers</code>, <code>text</code> (the value as it is), <code>size</code>, <code>timestamp</code>,{" "}
-        <code>partition</code>, <code>offset</code> and <code>topic</code>. A message of which an expression is neither true nor false, because a field is missing, is left out and counted.
+        <code>partition</code>, <code>offset</code> and <code>topic</code>. If a field is missing, an expression is neither true nor false: such messages are left out and counted.
       </p>
       <dl className="pairs cel">
         {[

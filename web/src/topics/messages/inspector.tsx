@@ -153,7 +153,7 @@ function Headers({ list, cut }: { list: Header[]; cut: boolean }) {
         <tfoot>
           <tr>
             <td colSpan={2} className="muted">
-              There is more: an export has all of it.
+              Only a part is shown. An export has all of it.
             </td>
           </tr>
         </tfoot>

@@ -80,7 +80,7 @@ export function LiveBar({ state, filtered }: { state: LiveState; filtered: boole
       <span className="tail-status" role="status">
         {connection === "lost" ? (
           <span className="bad-text">
-            <LostIcon /> lost, trying again
+            <LostIcon /> connection lost, retrying
           </span>
         ) : connection === "resting" ? (
           <span className="warn-text" title={restingNote}>

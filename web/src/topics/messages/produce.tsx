@@ -125,7 +125,7 @@ export function Produce({ topic, partitions, like, onClose, onSent }: Props) {
         </div>
         <p className="check">
           <label>
-            <input type="checkbox" checked={draft.tombstone} onChange={(e) => set({ tombstone: e.target.checked })} /> No value: a tombstone, with which compaction forgets the key
+            <input type="checkbox" checked={draft.tombstone} onChange={(e) => set({ tombstone: e.target.checked })} /> No value: a tombstone. In a compacted topic it deletes the key
           </label>
           <label>
             <input type="checkbox" checked={draft.binary} onChange={(e) => set({ binary: e.target.checked })} /> The value is bytes, written as base64

@@ -75,7 +75,7 @@ export function Redrive({ topic, query, chosen, onClose }: { topic: string; quer
           )}
           {d.again && <p className="warn-text">The topics hold too many records to check whether some were sent back before.</p>}
           <p className="note">
-            Each goes once, whole, with its own key and headers where its topic still has the original, and is marked with the header <code>smartlb-redrive</code>.
+            Each message is sent once, with its original value, key and headers if its topic still has the original. It gets the header <code>smartlb-redrive</code>.
           </p>
           {error !== null && <Failure error={error} />}
           <Ending onClose={onClose} word={done ? "Close" : "Cancel"}>

@@ -42,8 +42,8 @@ export function SavedSearches({ topic, query, onClose }: { topic: string; query:
                 {s.name}
               </Link>
               <span className="muted"> {s.topic}</span>
-              <button type="button" className="quiet" onClick={() => forget(s)} aria-label={`Forget ${s.name}`}>
-                Forget
+              <button type="button" className="quiet" onClick={() => forget(s)} aria-label={`Delete the search ${s.name}`}>
+                Delete
               </button>
             </li>
           ))}

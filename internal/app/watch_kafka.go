@@ -10,8 +10,8 @@ import (
 // Pauses between checks whether Kafka accepts connections: short while it does not, long afterwards. The clients
 // reconnect without a message.
 const (
-	reachAgain = 5 * time.Second
-	reachWatch = time.Minute
+	recheckDown = 5 * time.Second
+	recheckUp   = time.Minute
 )
 
 // watchKafka logs that Kafka is unreachable, once for each cause, and that it is reachable again. Traffic continues in
@@ -19,12 +19,12 @@ const (
 func (a *App) watchKafka(ctx context.Context) error {
 	said := kafka.Cause("")
 	for {
-		pause := reachWatch
-		switch err := kafka.Reach(ctx, a.kafka); {
+		pause := recheckUp
+		switch err := kafka.CheckConnection(ctx, a.kafka); {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			pause = reachAgain
+			pause = recheckDown
 			cause, _ := kafka.Explain(err, a.kafka)
 			if cause != said {
 				a.o.Log.Warn("kafka is unreachable, traffic continues without it", "cause", cause, "error", err, "brokers", a.kafka.Brokers, "security", a.kafka.Security)

@@ -140,7 +140,7 @@ func (d *dataPlane) newProxy(a *App) (err error) {
 	}
 	if t := a.o.Document.Telemetry.Logs; t.On() {
 		d.logs, err = tracing.NewLogs(tracing.Config{
-			Key: "telemetry.logs", Node: a.node, Version: a.o.Version, Endpoint: t.URL(), Headers: t.Headers, CA: t.CA, Timeout: t.Timeout, Log: a.o.Log,
+			Key: "telemetry.logs", Node: a.node, Version: a.o.Version, Endpoint: t.URL(), GRPC: t.GRPC(), Headers: t.Headers, CA: t.CA, Timeout: t.Timeout, Log: a.o.Log,
 		})
 		if err != nil {
 			return err

@@ -30,6 +30,7 @@ var clientProtocols = []string{"HTTP/1.1", "HTTP/1.1 TLS", "HTTP/2", "HTTP/2 TLS
 // policy is a policy of routes or services. Its host is NAME.example.test.
 type policy struct {
 	name    string
+	on      string   // name of its listener, of which there is one with TLS too; web by default
 	routes  []string // keys of each route besides name and hosts; a route NAME-0 and so on
 	service string   // keys of the service NAME, if it needs one; A, B and C are addresses of instances, DOWN is that of none
 	rows    []row
@@ -62,9 +63,21 @@ type reply struct {
 // policyNode is a node with all policies.
 type policyNode struct {
 	*process
-	clients map[string]*http.Client
-	calls   string // address of the program that makes calls of gRPC
-	ca      *certtest.Authority
+	clients   map[string]*http.Client
+	calls     string // address of the program that makes calls of gRPC
+	ca        *certtest.Authority
+	cert, key []byte            // PEM of the certificate of all clients with TLS
+	listeners map[string]string // name of the listener of each policy
+	log       string            // file with the access log
+}
+
+// address returns the address at which a host's policy is.
+func (n *policyNode) address(host string, secure bool) string {
+	name, _, _ := strings.Cut(host, ".")
+	if name = cmp.Or(n.listeners[name], "web"); secure {
+		name += "-tls"
+	}
+	return n.Address(name)
 }
 
 // request is what a client sends.
@@ -90,9 +103,16 @@ func (n *policyNode) ask(ctx context.Context, t *testing.T, protocol string, q r
 	if strings.HasSuffix(protocol, "TLS") {
 		scheme = "https"
 	}
+	all := path == "*"
+	if all {
+		path = "/"
+	}
 	req, err := http.NewRequestWithContext(ctx, cmp.Or(q.method, "POST"), scheme+"://"+host+path, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if all {
+		req.URL.Opaque = "*"
 	}
 	for name, value := range header {
 		req.Header.Set(name, value)
@@ -117,9 +137,10 @@ func (n *policyNode) ask(ctx context.Context, t *testing.T, protocol string, q r
 // call is ask for gRPC.
 func (n *policyNode) call(ctx context.Context, t *testing.T, protocol, host, path string, header map[string]string, timeout time.Duration) reply {
 	t.Helper()
-	in := map[string]any{"Address": n.Address("web"), "Authority": host, "Method": path, "Header": header, "Timeout": timeout}
-	if protocol == "gRPC TLS" {
-		in["Address"], in["CA"] = n.Address("secure"), string(n.ca.PEM())
+	secure := protocol == "gRPC TLS"
+	in := map[string]any{"Address": n.address(host, secure), "Authority": host, "Method": path, "Header": header, "Timeout": timeout}
+	if secure {
+		in["CA"], in["Cert"], in["Key"] = string(n.ca.PEM()), string(n.cert), string(n.key)
 	}
 	text, _ := json.Marshal(in)
 	req, _ := http.NewRequestWithContext(ctx, "POST", "http://"+n.calls, bytes.NewReader(text))
@@ -217,8 +238,11 @@ func TestPoliciesOnEveryProtocol(t *testing.T) {
 	t.Parallel()
 	n, list := startPolicies(t)
 	var all sync.WaitGroup
+	turns := make(chan struct{}, 8)
 	for _, p := range list {
 		all.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
 			for _, protocol := range clientProtocols {
 				t.Run(p.name+"/"+protocol, func(t *testing.T) { p.check(t, n, protocol) })
 			}
@@ -248,7 +272,8 @@ func startPolicies(t *testing.T) (n *policyNode, all []policy) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	n = &policyNode{ca: certtest.New(t, "e2e"), clients: map[string]*http.Client{}}
+	n = &policyNode{ca: certtest.New(t, "e2e"), clients: map[string]*http.Client{}, listeners: map[string]string{}, log: filepath.Join(dir, "access.log")}
+	n.cert, n.key = n.ca.IssuePEM(certtest.Options{Client: true, Subject: "till-7"}, "till")
 	lines := bufio.NewScanner(stdout)
 	next := func() string { lines.Scan(); return lines.Text() }
 	n.calls = next()
@@ -257,19 +282,23 @@ func startPolicies(t *testing.T) (n *policyNode, all []policy) {
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	t.Cleanup(collector.Close)
 	issuer := newIssuer(t)
-	all = policies(issuer.publish(t, "one"))
+	all = append(policies(issuer.publish(t, "one")), morePolicies(t)...)
 	certPEM, keyPEM := n.ca.IssuePEM(certtest.Options{}, "*.example.test")
 	cert, key := certtest.Files(t, dir, "server", certPEM, keyPEM)
+	authority, _ := certtest.Files(t, dir, "ca", n.ca.PEM(), nil)
 	var text strings.Builder
-	fmt.Fprintf(&text, `listeners:
-  - {name: web, address: "127.0.0.1:0"}
-  - {name: secure, address: "127.0.0.1:0", tls: {certificates: [{cert: %q, key: %q}]}}
-proxy: {trustedProxies: [127.0.0.0/8], timeouts: {halfClosed: 100ms}}
+	text.WriteString("listeners:\n")
+	for name, keys := range policyListeners {
+		fmt.Fprintf(&text, "  - {name: %[1]s, address: '127.0.0.1:0'%[2]s}\n  - {name: %[1]s-tls, address: '127.0.0.1:0', tls: {certificates: [{cert: %[3]q, key: %[4]q}], clientCertificates: {mode: request, ca: %[5]q}}%[2]s}\n",
+			name, keys, cert, key, authority)
+	}
+	fmt.Fprintf(&text, `proxy: {trustedProxies: [127.0.0.0/8], connectTimeout: 1m, timeouts: {head: 2m, idle: 10m, halfClosed: 100ms}, limits: {bodyRate: 10000000, responseRate: 10000000}, accessLog: %q}
 telemetry: {tracing: {endpoint: %q, sample: 0}}
-`, cert, key, collector.URL)
+`, n.log, collector.URL)
 	text.WriteString("routes:\n")
 	services := "services:\n  - {id: shop, protocol: h2c, policy: round_robin, instances: [{id: a, address: A}, {id: b, address: B}, {id: c, address: C}]}\n"
 	for _, p := range all {
+		n.listeners[p.name] = p.on
 		for i, r := range p.routes {
 			fmt.Fprintf(&text, "  - {name: %s-%d, hosts: [%s.example.test], %s}\n", p.name, i, p.name, r)
 		}
@@ -281,13 +310,16 @@ telemetry: {tracing: {endpoint: %q, sample: 0}}
 	file := mustWrite(t, strings.NewReplacer(": A}", fmt.Sprintf(": %q}", next()), ": B}", fmt.Sprintf(": %q}", next()), ": C}", fmt.Sprintf(": %q}", next()),
 		": DOWN}", fmt.Sprintf(": %q}", porttest.Address(t)), "AUTH", auth.URL, "ISSUER", issuer.URL).Replace(text.String()))
 	n.process = start(t, true, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--config", file, "--config-source", "file", "--admin", "127.0.0.1:0", "--data", t.TempDir())
+	till, err := tls.X509KeyPair(n.cert, n.key)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, protocol := range clientProtocols {
 		name, secure := strings.CutSuffix(protocol, " TLS")
-		addr := n.Address(map[bool]string{false: "web", true: "secure"}[secure])
 		tr := &http.Transport{
-			Protocols: new(http.Protocols), TLSClientConfig: &tls.Config{RootCAs: n.ca.Pool()}, DisableCompression: true,
-			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, network, addr)
+			Protocols: new(http.Protocols), TLSClientConfig: &tls.Config{RootCAs: n.ca.Pool(), Certificates: []tls.Certificate{till}}, DisableCompression: true,
+			DialContext: func(ctx context.Context, network, host string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, n.address(host, secure))
 			},
 		}
 		tr.Protocols.SetHTTP1(name == "HTTP/1.1")

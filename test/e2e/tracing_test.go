@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -131,16 +132,16 @@ services: [{id: shop, instances: [{id: i1, address: %q}]}]
 }
 
 // Calls of grpc-go: the instance's answer is not in the head of the response, so both spans have no error.
-// The spans go to the collector by gRPC.
+// Spans and log records go to the collector by gRPC.
 func TestTracesOfGRPC(t *testing.T) {
 	t.Parallel()
 	collector := newCollector(t)
 	server, client := grpcTools(t)
 	addr, _ := grpcInstance(t, server)
 	file := mustWrite(t, fmt.Sprintf(`listeners: [{name: web, address: "127.0.0.1:0"}]
-telemetry: {tracing: {endpoint: %q, protocol: grpc, sample: 1}}
+telemetry: {tracing: {endpoint: %[1]q, protocol: grpc, sample: 1}, logs: {endpoint: %[1]q, protocol: grpc}}
 routes: [{name: all, path: {prefix: /}, service: calls}]
-services: [{id: calls, protocol: h2c, instances: [{id: c1, address: %q}]}]
+services: [{id: calls, protocol: h2c, instances: [{id: c1, address: %[2]q}]}]
 `, collector.rpc, addr))
 	p := start(t, true, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--config", file, "--admin", "127.0.0.1:0", "--data", t.TempDir())
 	host, port, err := net.SplitHostPort(p.Address("web"))
@@ -159,6 +160,11 @@ services: [{id: calls, protocol: h2c, instances: [{id: c1, address: %q}]}]
 				}
 			}
 			return false
+		})
+		eventually(t, "the collector has the record of the call", func() bool {
+			return slices.ContainsFunc(collector.records(), func(r gotRecord) bool {
+				return r.values["url.path"] == path && r.values["smartlb.instance"] == "c1"
+			})
 		})
 	}
 }

@@ -99,6 +99,7 @@ func TestMistakesInErrorPages(t *testing.T) {
 		`{statuses: [200], body: x}`:          "services[0].errorPages[0].statuses[0]: want 400 to 599, got 200",
 		`{statuses: [502, 503], body: x}, {statuses: [503], body: y}`: "services[0].errorPages[1].statuses[0]: 503 is already at services[0].errorPages[0].statuses[1]",
 		`{statuses: [503], file: ../x}`:                               "below the folder proxy.pages",
+		`{statuses: [503], body: x, intercept: maybe}`:                "services[0].errorPages[0].intercept: want true or false",
 		`{statuses: [503], body: x, headers: {Connection: close}}`:    "services[0].errorPages[0].headers.Connection",
 	} {
 		_, err := Parse([]byte("services: [{id: s, instances: [{id: i, address: 'h:1'}], errorPages: [" + keys + "]}]\n"))

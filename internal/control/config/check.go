@@ -53,12 +53,15 @@ func (c *checker) fail(path, format string, args ...any) {
 		return
 	}
 	for _, m := range c.mistakes {
-		if m.Path == path {
+		if m.Path == cut(path) {
 			return // the walk already reported this value
 		}
 	}
-	c.mistakes = append(c.mistakes, Mistake{Line: c.line(path), Path: path, Text: fmt.Sprintf(format, args...)})
+	c.mistakes = append(c.mistakes, newMistake(c.line(path), path, format, args))
 }
+
+// maxDecisionRate is more than a node can publish in a second.
+const maxDecisionRate = 1_000_000
 
 // maxListeners limits the listeners of a document, because each listener is compared with every other listener.
 const maxListeners = 1000
@@ -138,11 +141,11 @@ func (c *checker) node(n Node) {
 	if s := n.Telemetry.DecisionSample; s < 0 || s > 1 {
 		c.fail("telemetry.decisionSample", "want 0 to 1, got %v", s)
 	}
-	if n.Telemetry.DecisionRate < 0 {
-		c.fail("telemetry.decisionRate", "cannot be negative")
+	if r := n.Telemetry.DecisionRate; r < 0 || r > maxDecisionRate {
+		c.fail("telemetry.decisionRate", "want 0 to %d, got %d", maxDecisionRate, r)
 	}
-	if n.Telemetry.SampleRate < 0 {
-		c.fail("telemetry.sampleRate", "cannot be negative")
+	if r := n.Telemetry.SampleRate; r < 0 || r > maxDecisionRate {
+		c.fail("telemetry.sampleRate", "want 0 to %d, got %d", maxDecisionRate, r)
 	}
 	if n.Telemetry.Interval < 100e6 || n.Telemetry.Interval > 60e9 {
 		c.fail("telemetry.interval", "want 100ms to 60s, got %s", n.Telemetry.Interval)

@@ -91,6 +91,7 @@ func compilePages(s Service, pages Pages, budget *int) (action.Pages, error) {
 		if err != nil {
 			return nil, fmt.Errorf("errorPages[%d]: %w", i, err)
 		}
+		page.Intercept = p.Intercept
 		if out == nil {
 			out = action.Pages{}
 		}

@@ -170,8 +170,8 @@ type Data struct {
 // Telemetry configures the messages that a proxy publishes, and its traces.
 type Telemetry struct {
 	DecisionSample float64       `yaml:"decisionSample"` // share of requests whose decision is published, 0 to 1. Decisions about errors and retries do not depend on it; default 0.01
-	DecisionRate   int           `yaml:"decisionRate"`   // limit of published decisions per second. 0: none is published; default 500
-	SampleRate     int           `yaml:"sampleRate"`     // limit of sampled decisions per second, within `decisionRate`. 0, or a `decisionSample` of 1: no separate limit; default 2
+	DecisionRate   int           `yaml:"decisionRate"`   // limit of published decisions per second, 0 to 1000000. 0: none is published; default 500
+	SampleRate     int           `yaml:"sampleRate"`     // limit of sampled decisions per second, 0 to 1000000, within `decisionRate`. 0, or a `decisionSample` of 1: no separate limit; default 2
 	Interval       time.Duration `yaml:"interval"`       // shortest time between two reports, 100ms to 60s. A proxy of more than 20 instances reports less often; default 1s
 	Tracing        Tracing       `yaml:"tracing"`        // traces of requests, see docs/tracing.md; default off
 	Logs           Logs          `yaml:"logs"`           // the access log for an OpenTelemetry collector, see docs/tracing.md; default off
@@ -345,7 +345,7 @@ type Service struct {
 	GRPCFailures []string `yaml:"grpcFailures"`
 	Strictness   string   `yaml:"strictness"` // one of `tolerant`, `strict`: with `strict`, a response that breaks HTTP but has one meaning becomes 502, see docs/http.md; default tolerant
 	// bodies of errors that the proxy sends for this service, instead of its own texts. Responses of instances stay as they
-	// are; default the texts of the proxy
+	// are, except for pages with `intercept`; default the texts of the proxy
 	ErrorPages []ErrorPage `yaml:"errorPages"`
 	RateLimits []RateLimit `yaml:"rateLimits"` // limits of the requests of all routes to the service, at most 8; default none
 }
@@ -356,6 +356,9 @@ type ErrorPage struct {
 	Headers  map[string]string `yaml:"headers"`  // headers of the response, which may have variables. Without Content-Type, a body is text/plain; default none
 	Body     string            `yaml:"body"`     // body of the response, at most 65536 bytes. Either `body` or `file` is required; default none
 	File     string            `yaml:"file"`     // file with the body, at most 1 MiB, below the folder `proxy.pages` of each node. It is read when the configuration is applied; default none
+	// also replace responses of instances with these statuses, body and headers, except Allow, Retry-After and WWW-Authenticate.
+	// Responses to calls of gRPC stay as they are; default false
+	Intercept bool `yaml:"intercept"`
 }
 
 // Connections are the connections of a proxy to each instance of a service.

@@ -22,6 +22,33 @@ type Mistakes []Mistake
 // maxMistakes is the maximum number of reported mistakes. A document of megabytes may be wrong in every line.
 const maxMistakes = 200
 
+// maxRepeated limits what a mistake repeats of the document, in bytes of each part. A value may have megabytes.
+const maxRepeated = 1000
+
+// ownText is a text without values of the document, which is never cut.
+type ownText string
+
+// newMistake returns a mistake. It changes args.
+func newMistake(line int, path, format string, args []any) Mistake {
+	for i, a := range args {
+		switch a := a.(type) {
+		case string:
+			args[i] = cut(a)
+		case error:
+			args[i] = cut(a.Error())
+		}
+	}
+	return Mistake{Line: line, Path: cut(path), Text: fmt.Sprintf(format, args...)}
+}
+
+// cut returns the first maxRepeated bytes of a text.
+func cut(s string) string {
+	if len(s) <= maxRepeated {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxRepeated], "") + "..."
+}
+
 // full reports whether the limit is reached, so that no more mistakes are collected.
 func (m Mistakes) full() bool { return len(m) >= maxMistakes }
 
@@ -71,5 +98,5 @@ func syntaxMistake(err error) Mistake {
 	if errors.As(err, &refused) {
 		return Mistake{Line: refused.Line, Text: refused.Text}
 	}
-	return Mistake{Text: "not YAML: " + err.Error()}
+	return Mistake{Text: "not YAML: " + cut(err.Error())}
 }

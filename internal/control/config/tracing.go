@@ -27,13 +27,14 @@ type Tracing struct {
 
 // Logs configures the access log that a collector gets.
 type Logs struct {
-	// URL of a collector that takes logs by OTLP over HTTP, at most 2048 characters. Without a path it is `/v1/logs`. It gets what
+	// URL of a collector that takes logs by OTLP, at most 2048 characters. Without a path it is `/v1/logs`. It gets what
 	// the access log has, also without `proxy.accessLog`. `proxy.accessLogOptions.sample` and `proxy.accessLogOptions.errorsOnly`
 	// apply. The records hold addresses of clients and queries; default none
 	Endpoint string                `yaml:"endpoint"`
-	Headers  map[string]secret.Ref `yaml:"headers"` // as `telemetry.tracing.headers`; default none
-	CA       string                `yaml:"ca"`      // file with the certificate authorities of the collector in PEM, for https; default those of the system
-	Timeout  time.Duration         `yaml:"timeout"` // longest time to send a batch, with its retries, 100ms to 60s. Then the batch is dropped and counted; default 5s
+	Protocol string                `yaml:"protocol"` // one of `http`, `grpc`: OTLP over HTTP or over gRPC. With `grpc`, the URL has no path; default http
+	Headers  map[string]secret.Ref `yaml:"headers"`  // as `telemetry.tracing.headers`; default none
+	CA       string                `yaml:"ca"`       // file with the certificate authorities of the collector in PEM, for https; default those of the system
+	Timeout  time.Duration         `yaml:"timeout"`  // longest time to send a batch, with its retries, 100ms to 60s. Then the batch is dropped and counted; default 5s
 }
 
 // On reports whether requests are traced.
@@ -53,8 +54,16 @@ func (t Tracing) URL() string {
 // On reports whether a collector gets the access log.
 func (l Logs) On() bool { return l.Endpoint != "" }
 
-// URL returns the endpoint with its path.
-func (l Logs) URL() string { return withPath(l.Endpoint, "/v1/logs") }
+// GRPC reports whether records are sent by OTLP over gRPC.
+func (l Logs) GRPC() bool { return l.Protocol == "grpc" }
+
+// URL returns the endpoint, with its path for OTLP over HTTP.
+func (l Logs) URL() string {
+	if l.GRPC() {
+		return l.Endpoint
+	}
+	return withPath(l.Endpoint, "/v1/logs")
+}
 
 func withPath(endpoint, path string) string {
 	u, err := url.Parse(endpoint)
@@ -78,23 +87,23 @@ func DefaultTracing() Tracing {
 }
 
 // DefaultLogs returns the settings of logs that an empty file has.
-func DefaultLogs() Logs { return Logs{Timeout: 5 * time.Second} }
+func DefaultLogs() Logs { return Logs{Protocol: "http", Timeout: 5 * time.Second} }
 
 func (c *checker) tracing(path string, t Tracing) {
 	if t.Sample < 0 || t.Sample > 1 {
 		c.fail(path+".sample", "want 0 to 1, got %v", t.Sample)
 	}
+	c.collector(path, Logs{t.Endpoint, t.Protocol, t.Headers, t.CA, t.Timeout})
+}
+
+// collector checks how a collector is reached.
+func (c *checker) collector(path string, t Logs) {
 	if t.Protocol != "http" && t.Protocol != "grpc" {
 		c.fail(path+".protocol", "unknown protocol %.100q, want one of http, grpc", t.Protocol)
 	}
 	if u, err := url.Parse(t.Endpoint); t.GRPC() && err == nil && u.Path != "" && u.Path != "/" {
 		c.fail(path+".endpoint", "the URL of gRPC has no path: remove %.100q", u.Path)
 	}
-	c.collector(path, Logs{t.Endpoint, t.Headers, t.CA, t.Timeout})
-}
-
-// collector checks how a collector is reached.
-func (c *checker) collector(path string, t Logs) {
 	if t.Timeout < 100*time.Millisecond || t.Timeout > time.Minute {
 		c.fail(path+".timeout", "want 100ms to 60s, got %s", t.Timeout)
 	}

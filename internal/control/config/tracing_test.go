@@ -61,20 +61,25 @@ func TestLogsOfACollectorAreChecked(t *testing.T) {
 	for keys, want := range map[string]string{
 		"endpoint: 'http://localhost:4318'": "",
 		"endpoint: 'https://c.example/x', timeout: 60s, ca: /ca.pem, headers: {A: '${file:/t}'}": "",
-		"endpoint: 'c.example:4318'":                                 "telemetry.logs.endpoint: want a URL",
-		"endpoint: 'http://c.example', headers: {A: '${env:TOKEN}'}": "telemetry.logs.endpoint: want https",
-		"endpoint: 'http://localhost', timeout: 99ms":                "telemetry.logs.timeout: want 100ms to 60s",
-		"endpoint: 'http://localhost', ca: /ca.pem":                  "telemetry.logs.ca: has no effect",
-		"endpoint: 'http://localhost', headers: {A: hunter2}":        "telemetry.logs.headers.A: a secret is not written here",
-		"endpoint: 'http://localhost', sample: 1":                    "telemetry.logs.sample: unknown key",
+		"endpoint: 'http://localhost:4317', protocol: grpc":                                      "",
+		"endpoint: 'http://c.example/v1/logs', protocol: grpc":                                   "telemetry.logs.endpoint: the URL of gRPC has no path",
+		"endpoint: 'http://c.example', protocol: http/json":                                      "telemetry.logs.protocol: unknown protocol \"http/json\", want one of http, grpc",
+		"endpoint: 'c.example:4318'":                                                             "telemetry.logs.endpoint: want a URL",
+		"endpoint: 'http://c.example', headers: {A: '${env:TOKEN}'}":                             "telemetry.logs.endpoint: want https",
+		"endpoint: 'http://localhost', timeout: 99ms":                                            "telemetry.logs.timeout: want 100ms to 60s",
+		"endpoint: 'http://localhost', ca: /ca.pem":                                              "telemetry.logs.ca: has no effect",
+		"endpoint: 'http://localhost', headers: {A: hunter2}":                                    "telemetry.logs.headers.A: a secret is not written here",
+		"endpoint: 'http://localhost', sample: 1":                                                "telemetry.logs.sample: unknown key",
 	} {
 		_, err := Parse([]byte("telemetry: {logs: {" + keys + "}}"))
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: got %v, want %s", keys, err, want)
 		}
 	}
-	if got := (Logs{Endpoint: "http://a:4318"}).URL(); got != "http://a:4318/v1/logs" {
-		t.Errorf("got %s", got)
+	for want, logs := range map[string]Logs{"http://a:4318/v1/logs": {Endpoint: "http://a:4318"}, "http://a:4317": {Endpoint: "http://a:4317", Protocol: "grpc"}} {
+		if got := logs.URL(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }
 

@@ -47,7 +47,7 @@ func (w *walker) fail(n ast.Node, path, format string, args ...any) {
 	if n != nil && n.GetToken() != nil {
 		line = n.GetToken().Position.Line
 	}
-	w.mistakes = append(w.mistakes, Mistake{Line: line, Path: path, Text: fmt.Sprintf(format, args...)})
+	w.mistakes = append(w.mistakes, newMistake(line, path, format, args))
 }
 
 // document parses src into v, a pointer to struct.
@@ -174,6 +174,9 @@ func mayHoldBraces(path, s string) bool {
 	return strings.HasSuffix(path, ".body") || strings.HasSuffix(path, ".body.contains") || (strings.HasSuffix(path, "regex") || strings.HasSuffix(path, ".replace")) && !variable.MatchString(s)
 }
 
+// maxDuration is 10 years. Sums and multiples of much longer durations would overflow.
+const maxDuration = 87_600 * time.Hour
+
 func (w *walker) duration(n ast.Node, v reflect.Value, path string) {
 	s, ok := scalar(n)
 	d, err := time.ParseDuration(s)
@@ -183,6 +186,10 @@ func (w *walker) duration(n ast.Node, v reflect.Value, path string) {
 	}
 	if d < 0 {
 		w.fail(n, path, "a duration cannot be negative, got %s", s)
+		return
+	}
+	if d > maxDuration {
+		w.fail(n, path, "want a duration of at most %dh, got %s", maxDuration/time.Hour, s)
 		return
 	}
 	v.SetInt(int64(d))
@@ -243,7 +250,7 @@ func (w *walker) mapping(n ast.Node, v reflect.Value, path string, depth int) {
 		seen[name] = line
 		field, ok := fields[name]
 		if !ok {
-			w.fail(p.Key, join(path, name), "%s", unknownKey(name, path, fields))
+			w.fail(p.Key, join(path, name), "%s", ownText(unknownKey(name, path, fields)))
 			continue
 		}
 		w.at[join(path, name)] = line

@@ -265,7 +265,7 @@ func (c *checker) warn(path, format string, args ...any) {
 	if c.warned.full() {
 		return
 	}
-	c.warned = append(c.warned, Mistake{Line: c.line(path), Path: path, Text: fmt.Sprintf(format, args...)})
+	c.warned = append(c.warned, newMistake(c.line(path), path, format, args))
 }
 
 // overlaps reports whether one process cannot listen on both addresses: they have the same port, and the same host or a

@@ -5,6 +5,8 @@ type Response struct {
 	Status  int      // 200 to 599
 	Headers *Headers // of the response; Content-Type has a default
 	Body    []byte   // not sent for HEAD and statuses without a body
+
+	Intercept bool // a page: also instead of a response of an instance
 }
 
 // MaxBody limits the body of a fixed response that is in the document, MaxFile one that is in a file, and MaxBodies all

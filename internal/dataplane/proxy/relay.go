@@ -17,6 +17,9 @@ const bodyRoom = 32
 
 // relay passes on the response whose head is in e.res. relay owns u from here on.
 func (c *conn) relay(e *exchange, u *upstreamConn, v *dispatch.Verdict) (keep bool) {
+	if page := e.pageFor(); page != nil {
+		return c.intercept(e, u, page)
+	}
 	deadline := v.Deadline
 	res := &e.res
 	if edits := e.edits(); edits != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
@@ -71,6 +72,27 @@ func (e *Exporter) runGRPC(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = e.client.Stop(context.WithoutCancel(ctx)) }() // no upload runs any more, so it does not wait
+	return e.queue.Run(ctx)
+}
+
+// runGRPC is Run for OTLP over gRPC.
+func (e *LogExporter) runGRPC(ctx context.Context) error {
+	conn, err := e.dial()
+	if err != nil {
+		return fmt.Errorf("%s.endpoint: %w", e.cfg.Key, err)
+	}
+	defer func() { _ = conn.Close() }()
+	e.client, err = otlploggrpc.New(ctx, // as for spans, each option that has a variable is set
+		otlploggrpc.WithGRPCConn(conn),
+		otlploggrpc.WithHeaders(map[string]string{}),
+		otlploggrpc.WithCompressor("gzip"),
+		otlploggrpc.WithTimeout(e.cfg.Timeout),
+		otlploggrpc.WithRetry(otlploggrpc.RetryConfig{Enabled: true, InitialInterval: 200 * time.Millisecond, MaxInterval: 2 * time.Second, MaxElapsedTime: e.cfg.Timeout}),
+	)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = e.client.Shutdown(context.WithoutCancel(ctx)) }() // no upload runs any more, so it does not wait
 	return e.queue.Run(ctx)
 }
 

@@ -54,6 +54,10 @@ func (c *grpcCollector) Export(ctx context.Context, r *collectorpb.ExportTraceSe
 	return &collectorpb.ExportTraceServiceResponse{}, nil
 }
 
+func (c *grpcCollector) register(s grpc.ServiceRegistrar) {
+	collectorpb.RegisterTraceServiceServer(s, c)
+}
+
 func (c *grpcCollector) len() int { c.mu.Lock(); defer c.mu.Unlock(); return len(c.names) }
 
 func (c *grpcCollector) field(name string) string {
@@ -63,14 +67,14 @@ func (c *grpcCollector) field(name string) string {
 }
 
 // serveGRPC returns the address of the collector.
-func serveGRPC(t *testing.T, c *grpcCollector, options ...grpc.ServerOption) string {
+func serveGRPC(t *testing.T, c interface{ register(grpc.ServiceRegistrar) }, options ...grpc.ServerOption) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := grpc.NewServer(options...)
-	collectorpb.RegisterTraceServiceServer(server, c)
+	c.register(server)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ln) }()
 	t.Cleanup(func() {

@@ -13,6 +13,7 @@ import (
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
 
 	"github.com/smartlb/smartlb/internal/dataplane/accesslog"
 	"github.com/smartlb/smartlb/internal/dataplane/proxy"
@@ -22,22 +23,33 @@ import (
 // LogExporter sends the access log to a collector, as log records. Create it with NewLogs and send with Run.
 type LogExporter struct {
 	queue[line]
-	client    *otlploghttp.Exporter
+	client    sdklog.Exporter
 	logger    otellog.Logger // makes records of the batch
 	made      gather
-	transport *http.Transport
+	transport *http.Transport                  // of OTLP over HTTP
+	dial      func() (*grpc.ClientConn, error) // of OTLP over gRPC; nil: over HTTP
 }
 
 var _ proxy.LogRecorder = (*LogExporter)(nil)
 
 // NewLogs reads the file and the secrets of cfg. It makes no connection.
 func NewLogs(cfg Config) (*LogExporter, error) {
+	e := &LogExporter{queue: newQueue[line](cfg, "the collector of logs did not accept records", "the collector of logs accepts records again")}
+	e.upload = e.sendRecords
+	node := resource.NewSchemaless(attribute.String("service.name", "smartlb"), attribute.String("service.instance.id", cfg.Node), attribute.String("service.version", cfg.Version))
+	e.logger = sdklog.NewLoggerProvider(sdklog.WithResource(node), sdklog.WithProcessor(&e.made), sdklog.WithAttributeValueLengthLimit(-1)).Logger("smartlb")
+	if cfg.GRPC {
+		var err error
+		if e.dial, err = dialer(cfg); err != nil {
+			return nil, err
+		}
+		return e, nil
+	}
 	transport, client, err := newTransport(cfg)
 	if err != nil {
 		return nil, err
 	}
-	e := &LogExporter{transport: transport, queue: newQueue[line](cfg, "the collector of logs did not accept records", "the collector of logs accepts records again")}
-	e.upload = e.sendRecords
+	e.transport = transport
 	e.client, err = otlploghttp.New(context.Background(), // as for spans, each option that has a variable is set
 		otlploghttp.WithEndpointURL(cfg.Endpoint),
 		otlploghttp.WithHeaders(map[string]string{}),
@@ -50,8 +62,6 @@ func NewLogs(cfg Config) (*LogExporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	node := resource.NewSchemaless(attribute.String("service.name", "smartlb"), attribute.String("service.instance.id", cfg.Node), attribute.String("service.version", cfg.Version))
-	e.logger = sdklog.NewLoggerProvider(sdklog.WithResource(node), sdklog.WithProcessor(&e.made), sdklog.WithAttributeValueLengthLimit(-1)).Logger("smartlb")
 	return e, nil
 }
 
@@ -65,6 +75,9 @@ func (e *LogExporter) Log(entry *accesslog.Entry) {
 
 // Run sends records until ctx ends, then those that wait, for up to 2 s.
 func (e *LogExporter) Run(ctx context.Context) error {
+	if e.dial != nil {
+		return e.runGRPC(ctx)
+	}
 	defer e.transport.CloseIdleConnections()
 	return e.queue.Run(ctx)
 }

@@ -210,7 +210,7 @@ type Config struct {
 	Key           string // of the settings, for errors
 	Node, Version string
 	Endpoint      string                // http:// or https:// URL with a path; without one for gRPC
-	GRPC          bool                  // OTLP over gRPC, for an Exporter; false: over HTTP
+	GRPC          bool                  // OTLP over gRPC; false: over HTTP
 	Headers       map[string]secret.Ref // sent with each batch
 	CA            string                // file with certificate authorities in PEM; empty: those of the system
 	Timeout       time.Duration         // of a batch, with its retries

@@ -40,7 +40,12 @@ const (
 	failHeader  = "X-Fail"  // 503, UNAVAILABLE
 	sleepHeader = "X-Sleep" // no response until the client leaves
 	stallHeader = "X-Stall" // the head of a response, and nothing more
+	flowHeader  = "X-Flow"  // a response without an end
+	uriHeader   = "X-Uri"   // from the handler to the server of grpc-go, which decodes the path
 )
+
+// piece is a part of a response without an end.
+var piece = make([]byte, 32<<10)
 
 func asked(r http.Header, name, instance string) bool {
 	v := r.Get(name)
@@ -52,13 +57,17 @@ func handler(instance string) http.Handler {
 	calls := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		ctx := stream.Context()
 		md, _ := metadata.FromIncomingContext(ctx)
-		path, _ := grpc.MethodFromServerStream(stream)
 		in, head := new(wrapperspb.BytesValue), http.Header{}
-		if err := stream.RecvMsg(in); err != nil {
-			return err
-		}
 		for k, v := range md {
 			head[http.CanonicalHeaderKey(k)] = v
+		}
+		for asked(head, flowHeader, instance) {
+			if err := stream.SendMsg(wrapperspb.Bytes(piece)); err != nil {
+				return err
+			}
+		}
+		if err := stream.RecvMsg(in); err != nil {
+			return err
 		}
 		switch {
 		case asked(head, sleepHeader, instance):
@@ -69,7 +78,7 @@ func handler(instance string) http.Handler {
 			<-ctx.Done()
 			return ctx.Err()
 		}
-		text, _ := json.Marshal(got{instance, "POST", strings.Join(md.Get(":authority"), ","), path, head, len(in.Value)})
+		text, _ := json.Marshal(got{instance, "POST", strings.Join(md.Get(":authority"), ","), head.Get(uriHeader), head, len(in.Value)})
 		return stream.SendMsg(wrapperspb.Bytes(text))
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -80,6 +89,7 @@ func handler(instance string) http.Handler {
 				w.Header().Set("Grpc-Message", "the instance "+instance+" fails")
 				return
 			}
+			r.Header.Set(uriHeader, r.RequestURI)
 			calls.ServeHTTP(w, r)
 			return
 		}
@@ -93,6 +103,12 @@ func handler(instance string) http.Handler {
 			w.WriteHeader(200)
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
+		case asked(r.Header, flowHeader, instance):
+			for {
+				if _, err := w.Write(piece); err != nil {
+					return
+				}
+			}
 		default:
 			w.Header().Set("Content-Type", "application/json")
 			_ = json.NewEncoder(w).Encode(got{instance, r.Method, r.Host, r.RequestURI, r.Header, int(n)})
@@ -103,7 +119,7 @@ func handler(instance string) http.Handler {
 // call is what a test wants to be called.
 type call struct {
 	Address, Authority, Method string
-	CA                         string // PEM; empty: no TLS
+	CA, Cert, Key              string // PEM, also of the client's certificate; empty: no TLS
 	Header                     map[string]string
 	Size                       int           // of the message
 	Timeout                    time.Duration // 0: none
@@ -133,7 +149,11 @@ func (c *caller) conn(in call) (*grpc.ClientConn, error) {
 	if in.CA != "" {
 		pool := x509.NewCertPool()
 		pool.AppendCertsFromPEM([]byte(in.CA))
-		creds = credentials.NewTLS(&tls.Config{RootCAs: pool})
+		cert, err := tls.X509KeyPair([]byte(in.Cert), []byte(in.Key))
+		if err != nil {
+			return nil, err
+		}
+		creds = credentials.NewTLS(&tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}})
 	}
 	conn, err := grpc.NewClient("passthrough:///"+in.Address, grpc.WithTransportCredentials(creds), grpc.WithAuthority(in.Authority))
 	if err == nil {
@@ -172,7 +192,7 @@ func serve(h http.Handler) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	s := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute, Protocols: new(http.Protocols)}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute, Protocols: new(http.Protocols), DisableGeneralOptionsHandler: true}
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetUnencryptedHTTP2(true)
 	fmt.Println(ln.Addr())

@@ -100,7 +100,7 @@ func (a *produceArgs) check() error {
 	case a.partition < -1:
 		return fmt.Errorf("-p %d: want a partition number", a.partition)
 	case a.sign && !slices.Contains(sign.Topics(), a.topic):
-		return fmt.Errorf("--sign: records of %s are not verified; signatures are used on %s", a.topic, strings.Join(sign.Topics(), ", "))
+		return fmt.Errorf("--sign: records of %s are not signed by this command; it signs records of %s", a.topic, strings.Join(sign.Topics(), ", "))
 	}
 	return nil
 }

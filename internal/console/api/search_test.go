@@ -46,8 +46,9 @@ func TestASearchEndsWithItsConnection(t *testing.T) {
 	if _, err := s.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	handled := make(chan struct{}, 10)
+	started, handled := make(chan struct{}, 10), make(chan struct{}, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		started <- struct{}{}
 		api.New(api.Sources{Messages: b}, quiet).ServeHTTP(w, r)
 		handled <- struct{}{}
 	}))
@@ -64,6 +65,7 @@ func TestASearchEndsWithItsConnection(t *testing.T) {
 		}
 	}
 	ask(t.Context(), "search?limit=1") // what is made once is made
+	<-started
 	<-handled
 	before := runtime.NumGoroutine()
 
@@ -82,6 +84,7 @@ func TestASearchEndsWithItsConnection(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { ask(ctx, path); close(done) }()
+		<-started // a request that reaches the broker may be a late one of the search before
 		<-reached
 		left := time.Now()
 		cancel()

@@ -57,7 +57,7 @@ if command -v etcd >/dev/null 2>&1; then
 	beside "building kube-apiserver" nice go run -C test/kubernetes ./build
 fi
 # Tests with processes and browsers mostly wait and take the longest.
-beside "processes and browsers${race[*]:+, with the race detector}" go test "${race[@]}" -timeout 50m -parallel 5 ./test/e2e
+beside "processes and browsers${race[*]:+, with the race detector}" go test "${race[@]}" -timeout 50m -parallel 4 ./test/e2e
 slow=(./test/soak ./test/crash ./test/hostile)
 beside "a soak, kills, hostile input${race[*]:+, with the race detector}" go test "${race[@]}" -timeout 25m -p 2 "${slow[@]}"
 

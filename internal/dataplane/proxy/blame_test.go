@@ -129,7 +129,7 @@ func blameCases() []blameCase {
 			s.Head()
 			s.Write(stream)
 			s.Wait(testTimeout)
-		}, edit: func(c *Config, _ *dispatch.Route) { c.BodyTimeout = 3 * soon },
+		}, edit: func(c *Config, _ *dispatch.Route) { c.BodyTimeout = 20 * soon },
 			act: afterHead(upload, func(_ *testing.T, _ *bench, c *client) { go func() { _, _ = c.Write(make([]byte, 32<<20)) }() })},
 		{cause: dispatch.ClientGone, relayed: true, script: begin(stream, hang), act: afterHead(get, leave)},
 		{cause: dispatch.ClientSlow, relayed: true, script: begin("HTTP/1.1 200 OK\r\n\r\n", func(s *upstreamtest.Session) {

@@ -17,7 +17,7 @@ import (
 // Brokers learn of a change one after the other, on a busy machine seconds later. The next request may go to any of
 // them.
 const (
-	settle = 10 * time.Second // limit of the wait for a change to appear on all brokers
+	settle = 30 * time.Second // limit of the wait for a change to appear on all brokers
 	silent = 3 * time.Second  // a broker that does not answer for this long is skipped
 )
 

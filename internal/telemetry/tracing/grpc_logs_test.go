@@ -2,9 +2,7 @@ package tracing
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,12 +13,8 @@ import (
 	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-
-	"github.com/smartlb/smartlb/internal/base/secret"
-	"github.com/smartlb/smartlb/internal/test/certtest"
 )
 
 // grpcLogCollector keeps the records that it takes.
@@ -55,17 +49,8 @@ func (c *grpcLogCollector) Export(ctx context.Context, r *collectorpb.ExportLogs
 func (c *grpcLogCollector) len() int { c.mu.Lock(); defer c.mu.Unlock(); return len(c.records) }
 
 func TestACollectorGetsTheAccessLogOverGRPC(t *testing.T) {
-	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-strange=1")
-	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
-	t.Setenv("COLLECTOR_TOKEN", "first")
-	ca := certtest.New(t, "collector")
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, ca.PEM(), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	c := &grpcLogCollector{}
-	at := serveGRPC(t, c, grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{ca.Issue(certtest.Options{}, "127.0.0.1")}})))
-	e, stop := startLogs(t, Config{Endpoint: "https://" + at, GRPC: true, CA: file, Headers: map[string]secret.Ref{"Authorization": "${env:COLLECTOR_TOKEN}"}})
+	e, stop := startLogs(t, secureGRPC(t, c))
 	e.Log(anEntry())
 	eventually(t, "a record arrives", func() bool { return c.len() == 1 })
 	t.Setenv("COLLECTOR_TOKEN", "second")

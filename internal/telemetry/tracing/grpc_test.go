@@ -86,7 +86,10 @@ func serveGRPC(t *testing.T, c interface{ register(grpc.ServiceRegistrar) }, opt
 	return ln.Addr().String()
 }
 
-func TestACollectorGetsSpansOverGRPC(t *testing.T) {
+// secureGRPC starts a collector with TLS, and returns the settings of an exporter that sends it COLLECTOR_TOKEN, which is
+// "first". Variables that OpenTelemetry's exporters read name another collector.
+func secureGRPC(t *testing.T, c interface{ register(grpc.ServiceRegistrar) }) Config {
+	t.Helper()
 	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-strange=1")
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
 	t.Setenv("COLLECTOR_TOKEN", "first")
@@ -95,10 +98,14 @@ func TestACollectorGetsSpansOverGRPC(t *testing.T) {
 	if err := os.WriteFile(file, ca.PEM(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := &grpcCollector{}
 	secure := credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{ca.Issue(certtest.Options{}, "127.0.0.1")}})
 	at := serveGRPC(t, c, grpc.Creds(secure))
-	e, _ := start(t, Config{Endpoint: "https://" + at, GRPC: true, CA: file, Headers: map[string]secret.Ref{"Authorization": "${env:COLLECTOR_TOKEN}"}})
+	return Config{Endpoint: "https://" + at, GRPC: true, CA: file, Headers: map[string]secret.Ref{"Authorization": "${env:COLLECTOR_TOKEN}"}}
+}
+
+func TestACollectorGetsSpansOverGRPC(t *testing.T) {
+	c := &grpcCollector{}
+	e, _ := start(t, secureGRPC(t, c))
 	e.Record(anExchange())
 	eventually(t, "three spans arrive", func() bool { return c.len() == 3 })
 	if c.names[0] != "GET all" || c.field("authorization") != "first" || c.field("x-strange") != "" {

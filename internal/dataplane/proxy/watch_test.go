@@ -48,8 +48,8 @@ func wirePair(t *testing.T) (w *wire, peer *net.TCPConn) {
 	return w, peer
 }
 
-// TestStaleDeadlineNeverHitsTheNextExchange: whoever was told by disarm that
-// nothing fired owns a socket without a deadline, however the sweeper races.
+// TestStaleDeadlineNeverHitsTheNextExchange: if disarm reports that no wait has ended, the socket has no deadline, whatever the
+// sweeper does at the same time.
 func TestStaleDeadlineNeverHitsTheNextExchange(t *testing.T) {
 	w, peer := wirePair(t)
 	c := &conn{wire: w, link: w}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/smartlb/smartlb/internal/dataplane/dispatch"
 	"github.com/smartlb/smartlb/internal/dataplane/guard"
+	"github.com/smartlb/smartlb/internal/dataplane/upstream"
 	"github.com/smartlb/smartlb/internal/test/porttest"
 	"github.com/smartlb/smartlb/internal/test/upstreamtest"
 )
@@ -203,7 +204,9 @@ func walkBlame(t *testing.T, tc blameCase) {
 			t.Errorf("reply %d %q, want %d", res.StatusCode, body, row.Status)
 		}
 	}
-	eventually(t, "the exchange ends", func() bool { return b.service.Active.Load() == 0 && b.p.count.shard[c.shardOf()].requests.Load() > 0 })
+	eventually(t, "the exchange ends", func() bool {
+		return b.service.Active.Load() == 0 && b.service.Traffic("all").Load().Requests != [upstream.StatusClasses]uint64{}
+	})
 	got := b.entries()
 	if len(got) != 1 || got[0].Failure != tc.cause.String() {
 		t.Fatalf("access log %+v, want the failure %s", got, tc.cause)
@@ -223,9 +226,6 @@ func walkBlame(t *testing.T, tc blameCase) {
 		t.Error("it was counted as an answer of the instance")
 	}
 }
-
-// shardOf gives the counter shard of the client's connection.
-func (c *client) shardOf() int { return c.LocalAddr().(*net.TCPAddr).Port % countShards }
 
 // fullBacklog gives the address of a listener that takes no more connections: SYNs get no answer.
 func fullBacklog(t *testing.T) string {

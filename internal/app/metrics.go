@@ -247,7 +247,7 @@ func sections() []section {
 		{"Clients", []*family{familyHeads, familyMalformed, familyConns, familyAccepted, familyRefused, familySessions, familyHeaders, familyFields, familyLoops, familyRedirects, familyCompressed, familyUncompressed}},
 		{"Connections to instances", []*family{familyDials, familyIdle, familyReuses, familyStale, familyResent, familyTolerant}},
 		{"TLS", []*family{familyHandshakes, familyExpires, familyBadCert, familyOrder}},
-		{"Sources of instances", []*family{familyFound, familyFoundAge, familyFoundGood, familyFoundBad, familyHeld, familyJoins, familyLeaves}},
+		{"Sources of instances", []*family{familyFound, familyFoundAge, familyFoundStale, familyFoundGood, familyFoundBad, familyHeld, familyJoins, familyLeaves}},
 		{"Configuration and node", []*family{familyRevision, familyReloadGood, familyReloadTime, familyReloads, familyLog, familyBadFile, familyBuild, familyUpgrade, familyShortage, familyMemoryLimit, familyMemoryUsed, familyMemoryRefused, familyDropped}},
 		{"Kafka", []*family{familyFactsLag, familyFactsTime, familyFactsConnected, familyInputLag, familyDelivered, familyBuffered, familySkipped, familyGroupLag, familyGroupAlarm}},
 		{"Collector", []*family{familyCollected, familyCollecting, familyOTLPRequests, familyOTLPReports}},

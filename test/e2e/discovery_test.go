@@ -96,6 +96,17 @@ func sourcesOf(t *testing.T, p *process) (v sourcesView) {
 	return v
 }
 
+// staleServices returns the services whose alert discovery-stale fires, in order.
+func staleServices(v sourcesView) (services []string) {
+	for _, a := range v.Alerts {
+		if a.RuleID == "discovery-stale" && a.Status == "firing" {
+			services = append(services, a.Labels["service"])
+		}
+	}
+	slices.Sort(services)
+	return services
+}
+
 // names is a DNS server.
 type names struct {
 	t      *testing.T
@@ -334,15 +345,6 @@ services:
 			say(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, s) })
 		}
 	}
-	stale := func(v sourcesView) (services []string) {
-		for _, a := range v.Alerts {
-			if a.RuleID == "discovery-stale" && a.Status == "firing" {
-				services = append(services, a.Labels["service"])
-			}
-		}
-		slices.Sort(services)
-		return services
-	}
 	broken := func(w http.ResponseWriter, _ *http.Request) { // as a server that is killed
 		if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
 			_ = c.Close()
@@ -406,7 +408,7 @@ services:
 					ok++
 				}
 			}
-			return ok == len(fleets) && slices.Equal(stale(v), []string{"c", "d", "f", "h"})
+			return ok == len(fleets) && slices.Equal(staleServices(v), []string{"c", "d", "f", "h"})
 		})
 	}
 	out, errs, code := smartlb(t, "discovery", "--admin", n.Address("admin"))
@@ -442,7 +444,7 @@ services:
 				return false
 			}
 		}
-		return len(stale(v)) == 0
+		return len(staleServices(v)) == 0
 	})
 }
 

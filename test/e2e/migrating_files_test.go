@@ -63,10 +63,11 @@ var migratedFiles = map[string]struct {
 	next       bool   // a tenth of the requests to the service api goes to its next version
 	trusts     bool   // proxies in front
 	log        bool   // an access log in a file
+	redirects  bool   // from HTTP to HTTPS
 }{
-	"haproxy": {healthHost: "shop.example.com", retries: true},
-	"nginx":   {retries: true, hashed: true, trusts: true, log: true},
-	"traefik": {healthHost: "shop.example.com", next: true, trusts: true, log: true},
+	"haproxy": {healthHost: "shop.example.com", retries: true, redirects: true},
+	"nginx":   {retries: true, hashed: true, trusts: true, log: true, redirects: true},
+	"traefik": {healthHost: "shop.example.com", next: true, trusts: true, log: true, redirects: true},
 	"envoy":   {healthHost: "shop", retries: true, log: true},
 }
 
@@ -97,7 +98,7 @@ func TestLongFilesOfThePageAboutMigratingRun(t *testing.T) {
 				t.Fatal(err)
 			}
 			logs := t.TempDir()
-			file := mustWrite(t, strings.NewReplacer(append(pairs, `":443"`, `"127.0.0.1:0"`, "10.9.0.0/16", "127.0.0.0/8", "/var/log/smartlb", logs)...).Replace(string(src)))
+			file := mustWrite(t, strings.NewReplacer(append(pairs, `":443"`, `"127.0.0.1:0"`, `":80"`, `"127.0.0.1:0"`, "10.9.0.0/16", "127.0.0.0/8", "/var/log/smartlb", logs)...).Replace(string(src)))
 			p := start(t, true, "run", "--roles", "proxy", "--kafka", "127.0.0.1:1", "--config", file, "--admin", "127.0.0.1:0", "--drain", "1s", "--lame-duck", "0s", "--data", t.TempDir())
 			ask := asker(t, ca, p.Address("https"))
 			expect := func(want, host, path string, headers ...string) string {
@@ -115,6 +116,21 @@ func TestLongFilesOfThePageAboutMigratingRun(t *testing.T) {
 			expect("404", "other.example.com", "/")
 			expect("413", "shop.example.com", "/", "Body: 8388609")
 			expect("200 shop-", "shop.example.com", "/", "Body: 1000")
+			if want.redirects {
+				req, err := http.NewRequest("GET", "http://"+p.Address("http")+"/cart?a=b", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Host = "shop.example.com"
+				res, err := http.DefaultTransport.RoundTrip(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = res.Body.Close()
+				if to := res.Header.Get("Location"); res.StatusCode != 301 || to != "https://shop.example.com/cart?a=b" {
+					t.Errorf("without TLS: got %d to %q", res.StatusCode, to)
+				}
+			}
 			if want.retries {
 				for range 6 { // the others answer
 					expect("200 shop-", "shop.example.com", "/", "X-Fail: shop-1")

@@ -104,7 +104,7 @@ func roll(t *testing.T, p report.Publisher, id string) *rolled {
 }
 
 // TestInstancesRegisterThemselves: instances that report with their address get requests, one that says goodbye or dies leaves, a rolling restart
-// of 40 costs no request, and those that may not register do not. Requests do not fail, and an outage of Kafka empties nothing.
+// of 40 costs no request, and those that may not register do not. Requests do not fail, and a Kafka that hangs or is down empties nothing.
 func TestInstancesRegisterThemselves(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -114,7 +114,7 @@ func TestInstancesRegisterThemselves(t *testing.T) {
 	file := mustWrite(t, `listeners: [{name: web, address: "127.0.0.1:0"}]
 routes: [{name: r, service: s}]
 services:
-  - {id: s, retryBudget: {min: 10}, discovery: {kafka: {ports: [1024-65535]}, allow: [127.0.0.0/8], maxLoss: 1}} # all four clients may meet the instance that dies
+  - {id: s, retryBudget: {min: 10}, discovery: {kafka: {ports: [1024-65535]}, allow: [127.0.0.0/8], maxLoss: 1, staleAfter: 2s}} # all four clients may meet the instance that dies
   - {id: signed, discovery: {kafka: {ports: [1024-65535], requireSignature: true}, allow: [127.0.0.0/8], maxLoss: 1}}
 signing:
   keys: [{id: k1, secret: "${file:`+mustWrite(t, sign.NewSecret())+`}"}]
@@ -187,11 +187,31 @@ signing:
 		}
 		before = next
 	}
-	b.stop(syscall.SIGTERM)
-	eventually(t, "a source that fails without Kafka", func() bool {
-		s := sourcesOf(t, n).Services[0]
-		return strings.Contains(s.Discovery.Sources[0].Error, "Kafka cannot be reached") && len(s.Instances) == 1
+	// What Kafka brings cannot tell that Kafka is down: the metrics do.
+	source := func() (failure string, stale bool) {
+		v := sourcesOf(t, n)
+		if len(v.Services[0].Instances) != 1 {
+			t.Errorf("%d instances, want 1", len(v.Services[0].Instances))
+		}
+		return v.Services[0].Discovery.Sources[0].Error, strings.Contains(scrape(t, n.Address("admin")), `smartlb_discovery_stale{service="s",source="kafka"} 1`)
+	}
+	fails := func() bool {
+		failure, stale := source()
+		return stale && strings.Contains(failure, "Kafka cannot be reached")
+	}
+	if err := b.Cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a source that is stale while Kafka hangs", fails)
+	if err := b.Cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a source that works again", func() bool {
+		failure, stale := source()
+		return failure == "" && !stale
 	})
+	b.stop(syscall.SIGTERM)
+	eventually(t, "a source that is stale without Kafka", fails)
 	l.stop()
 	l.none(t)
 }

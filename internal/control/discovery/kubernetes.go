@@ -35,7 +35,8 @@ const (
 	slicesPerPage  = 200                    // with 100 endpoints each, as Kubernetes writes them, far less than MaxAnswer
 )
 
-// run lists and watches. It lists anew after each failure, and when the version that it has seen is too old for a watch.
+// run lists and watches. It lists anew after each failure, and when the version that it has seen is too old for a
+// watch, or a watch ends early without an event.
 func (s kubernetesSource) run(ctx context.Context, tell report) {
 	failures := 0
 	for {
@@ -72,11 +73,13 @@ func (s kubernetesSource) follow(ctx context.Context, tell report) (good bool, e
 	s.locate(ctx, client, known)
 	tell(known.instances())
 	for {
-		began := time.Now()
+		began, from := time.Now(), version
 		version, err = s.watch(ctx, client, version, known, tell)
 		switch {
 		case ctx.Err() != nil:
 			return good, nil
+		case err == nil && version == from && time.Since(began) < s.wait/2:
+			return good, nil // what is cut off looks like an end to the library; a list tells
 		case apierrors.IsResourceExpired(err), apierrors.IsGone(err):
 			return good, nil
 		case err != nil:

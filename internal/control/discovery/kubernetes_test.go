@@ -263,6 +263,7 @@ func TestWhyAnAPIServerFails(t *testing.T) {
 		{"json parse error", time.Minute, text(`[]`)},
 		{"0-length response", time.Minute, text("")},
 		{"cannot unmarshal string", time.Minute, text(`{"kind":"EndpointSliceList","apiVersion":"discovery.k8s.io/v1","items":[{"endpoints":"none"}]}`)},
+		{"unexpected end of JSON input", time.Minute, text(`{"kind":"EndpointSliceList","apiVersion":"discovery.k8s.io/v1","items":[{`)},
 		{"more than maxInstances permits", time.Minute, watched(text(`{"type":"ADDED","object":` + manyEndpoints(100) + `}`))},
 		{"the watch sent *v1.EndpointSliceList", time.Minute, watched(text(`{"type":"ADDED","object":{"kind":"EndpointSliceList","apiVersion":"discovery.k8s.io/v1"}}`))},
 		{"unable to decode an event", time.Minute, watched(text(`{"type":"ADDED","object":7}`))},
@@ -312,6 +313,15 @@ func TestAnAPIServerThatFailsLeavesTheInstances(t *testing.T) {
 	r.say(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) })
 	r.CloseClientConnections()
 	n.awaitError(t, "answers 401")
+	c.put(sliceWith("payments-a", pod("pay-1", "10.0.0.1")))
+	r.say(c.serve)
+	eventually(t, "a good answer", func() bool { return n.Views()[0].Sources[0].Error == "" })
+	r.say(func(w http.ResponseWriter, _ *http.Request) { // to the library, an event that is cut off is the end of a watch
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"kind":"EndpointSliceList","items":[{`)
+	})
+	r.CloseClientConnections()
+	n.awaitError(t, "unexpected end of JSON input")
 	if got := n.addresses("s"); got != "10.0.0.1:8080" {
 		t.Errorf("the instances are %q", got)
 	}

@@ -36,6 +36,7 @@ func play(role string, args []string) {
 	case "polite": // ends when it is told to
 		c := make(chan os.Signal, 1)
 		signal.Notify(c, syscall.SIGTERM)
+		fmt.Println("listening")
 		<-c
 		fmt.Println("told to end")
 	case "stubborn":
@@ -136,8 +137,7 @@ func TestAKilledChildIsStartedAgain(t *testing.T) {
 
 func TestAPoliteChildIsAskedAStubbornOneKilled(t *testing.T) {
 	_, log, end := start(t, "polite", time.Hour)
-	eventually(t, "not started", func() bool { return len(pids(log)) == 1 })
-	time.Sleep(50 * time.Millisecond) // it listens for the signal right after it said so
+	eventually(t, "it does not listen for the signal", func() bool { return said(log, "listening") })
 	end()
 	if !said(log, "told to end") {
 		t.Error("the polite child was not asked")

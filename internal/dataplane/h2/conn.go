@@ -207,7 +207,7 @@ func (c *Conn) serve() error {
 		c.mu.Unlock()
 	}
 	for first := true; ; first = false {
-		f, err := c.fr.ReadFrame()
+		f, err := c.read()
 		if err == nil {
 			if first && f.Header().Type != http2.FrameSettings {
 				return violation(http2.ErrCodeProtocol, "the first frame is not SETTINGS")
@@ -224,6 +224,21 @@ func (c *Conn) serve() error {
 			return err
 		}
 	}
+}
+
+// read reads a frame. HEADERS that cannot be read end the connection (RFC 9113 §6.2): the library calls too much padding an
+// error of the stream, but their fields are missing in the HPACK table, and a CONTINUATION may follow.
+func (c *Conn) read() (http2.Frame, error) {
+	h, err := c.fr.ReadFrameHeader()
+	if err != nil {
+		return nil, err
+	}
+	f, err := c.fr.ReadFrameForHeader(h)
+	var stream http2.StreamError
+	if h.Type == http2.FrameHeaders && errors.As(err, &stream) {
+		return nil, violation(stream.Code, "HEADERS with more padding than payload")
+	}
+	return f, err
 }
 
 // failed decides what an error ends: a stream (nil) or the connection.

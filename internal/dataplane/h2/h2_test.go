@@ -136,6 +136,48 @@ func (pipe) Buffered() int { return 0 }
 
 // FuzzConn sends arbitrary frames to a connection that answers every request with its own body. Whatever arrives, the
 // connection ends, and what it sends are valid frames.
+// HEADERS with more padding than payload end the connection: their fields are missing in the HPACK table. A CONTINUATION
+// after them once opened stream 0.
+func TestTooMuchPaddingEndsTheConnection(t *testing.T) {
+	block := []byte{0x82, 0x86, 0x84, 0x41, 0x01, 'a'} // GET http://a/
+	for _, flags := range []http2.Flags{http2.FlagHeadersPadded, http2.FlagHeadersPadded | http2.FlagHeadersEndHeaders} {
+		client, server := net.Pipe()
+		_ = client.SetDeadline(time.Now().Add(testTimeout))
+		opened := 0
+		c := New(pipe{server}, Config{HeadBytes: 4096, MaxStreams: 4, Now: func() int64 { return 1 }, Malformed: func(string) {}, Open: func(*Stream, []byte, bool) { opened++ }})
+		done := make(chan error, 1)
+		go func() {
+			done <- c.Serve()
+			_ = server.Close()
+		}()
+		go func() {
+			_, _ = io.WriteString(client, Preface)
+			w := http2.NewFramer(client, nil)
+			_ = w.WriteSettings()
+			_ = w.WriteRawFrame(http2.FrameHeaders, flags, 1, []byte{9})
+			if !flags.Has(http2.FlagHeadersEndHeaders) {
+				_ = w.WriteContinuation(1, true, block)
+			}
+		}()
+		var last http2.Frame
+		r := http2.NewFramer(nil, client)
+		for {
+			f, err := r.ReadFrame()
+			if err != nil {
+				break
+			}
+			last = f
+		}
+		if g, ok := last.(*http2.GoAwayFrame); !ok || g.ErrCode != http2.ErrCodeProtocol {
+			t.Errorf("flags %x: the last frame is %v, want GOAWAY with PROTOCOL_ERROR", flags, last)
+		}
+		if err := <-done; err == nil || opened != 0 {
+			t.Errorf("flags %x: %v, %d requests", flags, err, opened)
+		}
+		_ = client.Close()
+	}
+}
+
 func FuzzConn(f *testing.F) {
 	var seed bytes.Buffer
 	w := http2.NewFramer(&seed, nil)
